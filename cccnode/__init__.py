@@ -1,0 +1,1 @@
+"""cccnode: a permissioned ledger node for a city that no single party owns."""

@@ -1,0 +1,1 @@
+"""The nouns of the ledger, one file each: what they hold, how they are identified, how large they may be."""

@@ -1,0 +1,131 @@
+"""Every error that a person or a program can meet, in one table: name, number, text, remedy, Thai and English.
+
+Names are stable (`area/NAME`); numbers go into receipts.  Core rows stand here; a city module brings its own rows
+(number = module number * 1000 + n) and the registry joins them, so that code, RPC, logs and docs say the same.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSpec:
+    """One row of the error table."""
+
+    code: int
+    name: str
+    """`area/NAME`."""
+    en: str
+    """What happened, one sentence."""
+    th: str
+    remedy: str
+    """What to do about it, in English."""
+    remedy_th: str
+    retryable: bool = False
+    """Whether the same request may succeed later, unchanged."""
+
+
+@dataclass(slots=True)
+class Fault(Exception):
+    """A named error with the values that explain it.  Expected in normal operation; never our own bug."""
+
+    spec: ErrorSpec
+    values: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Name, text and values on one line."""
+        details = ", ".join(f"{key}={_show(value)}" for key, value in self.values.items())
+        return f"{self.spec.name}: {self.spec.en}" + (f" ({details})" if details else "")
+
+
+def fault(spec: ErrorSpec, **values: object) -> Fault:
+    """The exception for one row, with the values that explain this occurrence."""
+    return Fault(spec, values)
+
+
+def _show(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+# fmt: off
+# ruff: noqa: E501 - one row a line reads best as a table
+MALFORMED: Final = ErrorSpec(1, "core/MALFORMED", "The bytes do not decode to what was expected.", "ข้อมูลอ่านไม่ออกหรือไม่ตรงรูปแบบ", "Send the canonical MessagePack encoding of the documented fields.", "ส่งข้อมูล MessagePack ตามรูปแบบในเอกสาร")
+NON_CANONICAL: Final = ErrorSpec(2, "core/NON_CANONICAL", "The bytes decode, but are not the one canonical encoding of their value.", "การเข้ารหัสไม่เป็นรูปแบบมาตรฐานเดียว", "Use shortest integers and no surplus bytes; re-encode with the client library.", "ใช้ไลบรารีไคลเอนต์เข้ารหัสใหม่")
+UNKNOWN_MESSAGE: Final = ErrorSpec(3, "core/UNKNOWN_MESSAGE", "A message tag is not in this node's registry.", "ไม่รู้จักชนิดข้อความนี้", "Check the tag, or upgrade the node that refused it.", "ตรวจรหัสข้อความหรืออัปเกรดโหนด")
+OVERSIZE: Final = ErrorSpec(4, "core/OVERSIZE", "Larger than the limit.", "ขนาดเกินกำหนด", "Split the request.", "แบ่งคำขอให้เล็กลง")
+WRONG_CHAIN: Final = ErrorSpec(5, "core/WRONG_CHAIN", "Made for another chain.", "เป็นของเครือข่ายอื่น", "Sign with this network's chain id (chain_status shows it).", "ลงนามด้วยรหัสเครือข่ายนี้")
+UNSUPPORTED_VERSION: Final = ErrorSpec(6, "core/UNSUPPORTED_VERSION", "The format version is not supported.", "ไม่รองรับรุ่นของรูปแบบนี้", "Use version 1.", "ใช้รุ่น 1")
+
+TX_EXPIRED: Final = ErrorSpec(100, "tx/EXPIRED", "The transaction's deadline has passed; it was not and will not be executed.", "ธุรกรรมหมดอายุและจะไม่ถูกดำเนินการ", "Build it again with a later valid_until_ms.", "สร้างใหม่โดยกำหนดเวลาหมดอายุช้ากว่าเดิม")
+TX_EXPIRY_TOO_FAR: Final = ErrorSpec(101, "tx/EXPIRY_TOO_FAR", "The deadline is further ahead than the network allows.", "กำหนดเวลาหมดอายุไกลเกินไป", "Choose valid_until_ms within tx_lifetime_max of now.", "เลือกเวลาหมดอายุให้อยู่ในช่วงที่กำหนด")
+TX_DUPLICATE: Final = ErrorSpec(102, "tx/DUPLICATE", "This transaction was already decided.", "ธุรกรรมนี้ถูกตัดสินไปแล้ว", "Nothing to do: ask tx_status for its receipt.", "ไม่ต้องทำอะไร ดูผลด้วย tx_status")
+TX_BAD_SIGNATURE: Final = ErrorSpec(103, "tx/BAD_SIGNATURE", "A signature does not verify.", "ลายเซ็นไม่ถูกต้อง", "Sign the signed part with the key listed in signers.", "ลงนามด้วยกุญแจที่ระบุ")
+TX_SMALL_ORDER_KEY: Final = ErrorSpec(104, "tx/SMALL_ORDER_KEY", "A signer's key or a signature's R is a small-order point.", "กุญแจหรือค่า R ไม่ปลอดภัย", "Use an ordinary Ed25519 key.", "ใช้กุญแจ Ed25519 ปกติ")
+TX_SIGNERS: Final = ErrorSpec(105, "tx/SIGNERS", "Signers are not sorted, repeat, or do not match the signatures in number.", "รายชื่อผู้ลงนามไม่เรียงหรือซ้ำ", "Sort signers, list each once, one signature for each.", "เรียงผู้ลงนามและใส่ลายเซ็นให้ครบ")
+TX_UNKNOWN_ACCOUNT: Final = ErrorSpec(106, "tx/UNKNOWN_ACCOUNT", "The acting account does not exist.", "ไม่มีบัญชีนี้", "Apply for membership first.", "สมัครสมาชิกก่อน")
+TX_KEY_WITHOUT_WEIGHT: Final = ErrorSpec(107, "tx/KEY_WITHOUT_WEIGHT", "A signer is not a current key of the account or of the fee payer.", "กุญแจนี้ไม่มีสิทธิ์ในบัญชี", "Sign with current keys only.", "ใช้กุญแจปัจจุบันของบัญชี")
+TX_BELOW_THRESHOLD: Final = ErrorSpec(108, "tx/BELOW_THRESHOLD", "The signers' weight does not reach the account's threshold.", "น้ำหนักลายเซ็นไม่ถึงเกณฑ์", "Collect more signatures of the account's keys.", "เพิ่มผู้ลงนาม")
+TX_FEE_TOO_LOW: Final = ErrorSpec(109, "tx/FEE_TOO_LOW", "fee_max is below the fee of this transaction.", "ค่าธรรมเนียมสูงสุดต่ำเกินไป", "Raise fee_max to the fee named here.", "เพิ่มค่าธรรมเนียมสูงสุด")
+TX_INSUFFICIENT_FEE_BALANCE: Final = ErrorSpec(110, "tx/INSUFFICIENT_FEE_BALANCE", "The payer cannot cover the fees of its pending transactions.", "ยอดเงินไม่พอจ่ายค่าธรรมเนียม", "Fund the payer or wait for pending transactions.", "เติมเงินหรือรอธุรกรรมก่อนหน้า", retryable=True)
+TX_WEIGHT: Final = ErrorSpec(111, "tx/WEIGHT", "The transaction weighs more than a block may.", "ธุรกรรมหนักเกินไป", "Split it.", "แบ่งธุรกรรม")
+TX_ACCOUNT_STATUS: Final = ErrorSpec(112, "tx/ACCOUNT_STATUS", "The account's status does not allow this.", "สถานะบัญชีไม่อนุญาต", "See the account's status.", "ตรวจสถานะบัญชี")
+POOL_FULL: Final = ErrorSpec(120, "pool/FULL", "This node's mempool is full.", "คิวธุรกรรมของโหนดเต็ม", "Send again in a second, or to another node.", "ส่งใหม่ภายหลังหรือส่งโหนดอื่น", retryable=True)
+POOL_PAYER_LIMIT: Final = ErrorSpec(121, "pool/PAYER_LIMIT", "The payer has too many pending transactions at this node.", "ผู้จ่ายมีธุรกรรมรอมากเกินไป", "Wait until some are executed.", "รอให้ธุรกรรมก่อนหน้าเสร็จ", retryable=True)
+POOL_NOT_READY: Final = ErrorSpec(122, "pool/NOT_READY", "This node cannot take transactions now.", "โหนดยังไม่พร้อมรับธุรกรรม", "Ask /readyz why, or use another node.", "ดูสาเหตุที่ /readyz หรือใช้โหนดอื่น", retryable=True)
+
+GROUP_FULL: Final = ErrorSpec(200, "state/GROUP_FULL", "A state group holds as many items as it may.", "กลุ่มข้อมูลเต็ม", "Remove an item first.", "ลบรายการก่อน")
+VALUE_TOO_LARGE: Final = ErrorSpec(201, "state/VALUE_TOO_LARGE", "A state key or value is larger than the limit.", "ข้อมูลใหญ่เกินไป", "Use smaller fields.", "ใช้ข้อมูลที่เล็กลง")
+
+RPC_PARSE: Final = ErrorSpec(-32700, "rpc/PARSE", "The request is not valid JSON, or nests too deeply.", "คำขอไม่ใช่ JSON ที่ถูกต้อง", "Send one JSON-RPC 2.0 object or an array of them.", "ส่ง JSON-RPC 2.0")
+RPC_INVALID_REQUEST: Final = ErrorSpec(-32600, "rpc/INVALID_REQUEST", "The JSON is not a JSON-RPC 2.0 request.", "คำขอไม่ตรงมาตรฐาน JSON-RPC 2.0", "Give jsonrpc, method, params and id.", "ระบุ jsonrpc method params id")
+RPC_METHOD_NOT_FOUND: Final = ErrorSpec(-32601, "rpc/METHOD_NOT_FOUND", "No such method.", "ไม่มีเมธอดนี้", "See the method list in the docs.", "ดูรายชื่อเมธอดในเอกสาร")
+RPC_INVALID_PARAMS: Final = ErrorSpec(-32602, "rpc/INVALID_PARAMS", "A parameter is missing, unknown or of the wrong form.", "พารามิเตอร์ไม่ถูกต้อง", "See the method's parameters in the docs.", "ดูพารามิเตอร์ในเอกสาร")
+RPC_INTERNAL: Final = ErrorSpec(-32603, "rpc/INTERNAL", "The node failed to answer; its log says why.", "โหนดขัดข้อง", "Report it with the log line.", "แจ้งผู้ดูแลพร้อมบันทึก", retryable=True)
+RPC_LIMIT: Final = ErrorSpec(-32005, "rpc/LIMIT_EXCEEDED", "More calls, bytes or items than one request may hold.", "คำขอเกินขีดจำกัด", "Split the request.", "แบ่งคำขอ")
+RPC_BUSY: Final = ErrorSpec(-32006, "rpc/BUSY", "Too many requests are waiting.", "มีคำขอรออยู่มาก", "Try again in a moment.", "ลองใหม่อีกครั้ง", retryable=True)
+NOT_FOUND: Final = ErrorSpec(300, "rpc/NOT_FOUND", "There is no such thing at this node's height.", "ไม่พบข้อมูล", "Check the id or height; a node that lags may find it later.", "ตรวจรหัสหรือความสูงบล็อก", retryable=True)
+PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask an archive node.", "ถามโหนดเก็บถาวร")
+WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
+
+NODE_UNREGISTERED: Final = ErrorSpec(400, "net/NOT_REGISTERED", "The node's key is not in the registry.", "โหนดยังไม่ได้ลงทะเบียน", "Have the organisation register this node's key, then start again.", "ให้องค์กรลงทะเบียนกุญแจของโหนดนี้")
+NET_WRONG_CHAIN: Final = ErrorSpec(401, "net/WRONG_CHAIN", "The other node is of another chain.", "โหนดปลายทางอยู่คนละเครือข่าย", "Compare genesis hashes.", "เทียบค่า genesis")
+NET_VERSION: Final = ErrorSpec(402, "net/VERSION", "No common protocol version.", "รุ่นโปรโตคอลไม่ตรงกัน", "Upgrade the older node.", "อัปเกรดโหนดที่เก่ากว่า")
+NET_DUPLICATE: Final = ErrorSpec(403, "net/DUPLICATE_IDENTITY", "This identity is already connected from elsewhere.", "ตัวตนนี้เชื่อมต่ออยู่แล้ว", "Make sure that no second process uses the same key.", "ตรวจว่าไม่มีโปรแกรมอื่นใช้กุญแจเดียวกัน")
+NET_FULL: Final = ErrorSpec(404, "net/TOO_MANY_PEERS", "The node has all the peers it takes.", "โหนดรับเพื่อนเต็มแล้ว", "Try the addresses it names instead.", "ลองที่อยู่อื่นที่แนะนำ", retryable=True)
+NET_OVERSIZE: Final = ErrorSpec(405, "net/OVERSIZE_FRAME", "A frame is larger than its channel allows.", "เฟรมใหญ่เกินกำหนด", "The peer is faulty or of another version.", "ปลายทางผิดพลาดหรือต่างรุ่น")
+NET_MALFORMED: Final = ErrorSpec(406, "net/MALFORMED_FRAME", "A frame does not decode.", "เฟรมอ่านไม่ออก", "The peer is faulty or of another version.", "ปลายทางผิดพลาดหรือต่างรุ่น")
+NET_IDENTITY: Final = ErrorSpec(407, "net/WRONG_IDENTITY", "The node at this address has another key than expected.", "กุญแจของโหนดปลายทางไม่ตรง", "Correct the address, or the registry.", "แก้ที่อยู่หรือทะเบียน")
+
+CONFIG_INVALID: Final = ErrorSpec(500, "config/INVALID", "The configuration is not valid.", "การตั้งค่าไม่ถูกต้อง", "Correct the lines named; `cccnode config check` shows all of them.", "แก้บรรทัดที่ระบุ")
+GENESIS_INVALID: Final = ErrorSpec(501, "genesis/INVALID", "The genesis document is not valid.", "เอกสาร genesis ไม่ถูกต้อง", "Correct every item listed.", "แก้ทุกรายการที่ระบุ")
+HOME_LOCKED: Final = ErrorSpec(510, "home/LOCKED", "Another process uses this home.", "มีโปรแกรมอื่นใช้โฟลเดอร์นี้อยู่", "Stop the process named, or choose another --home.", "หยุดโปรแกรมนั้นหรือใช้โฟลเดอร์อื่น")
+HOME_OTHER_CHAIN: Final = ErrorSpec(511, "home/OTHER_CHAIN", "The data belongs to another chain or node.", "ข้อมูลเป็นของเครือข่ายหรือโหนดอื่น", "Use the home that belongs to this genesis, or an empty one.", "ใช้โฟลเดอร์ที่ตรงกับ genesis")
+HOME_FORMAT: Final = ErrorSpec(512, "home/FORMAT", "The data was written by a newer program.", "ข้อมูลเขียนโดยโปรแกรมรุ่นใหม่กว่า", "Upgrade this program.", "อัปเกรดโปรแกรม")
+PORT_IN_USE: Final = ErrorSpec(513, "home/PORT_IN_USE", "A port that this node must listen on is taken.", "พอร์ตถูกใช้งานอยู่", "Stop the other program or change the port in config.toml.", "หยุดโปรแกรมอื่นหรือเปลี่ยนพอร์ต")
+DISK_READ_ONLY: Final = ErrorSpec(514, "home/READ_ONLY", "The home cannot be written.", "เขียนข้อมูลลงดิสก์ไม่ได้", "Check ownership and mount options.", "ตรวจสิทธิ์และการเมานต์")
+DISK_FULL: Final = ErrorSpec(515, "home/DISK_FULL", "The disk is full; the node stopped before it could lose anything.", "ดิสก์เต็ม โหนดหยุดก่อนเสียข้อมูล", "Free space and start again.", "เพิ่มพื้นที่แล้วเริ่มใหม่")
+DISK_FAILED: Final = ErrorSpec(516, "home/DISK_FAILED", "The disk refused a write or a sync.", "ดิสก์ขัดข้อง", "Check the disk before starting again.", "ตรวจดิสก์ก่อนเริ่มใหม่")
+KEY_MISSING: Final = ErrorSpec(517, "keys/MISSING", "A key file is missing.", "ไม่พบไฟล์กุญแจ", "Restore it from backup or make one with `cccnode keys new`.", "กู้คืนหรือสร้างกุญแจใหม่")
+KEY_PASSPHRASE: Final = ErrorSpec(518, "keys/PASSPHRASE", "The passphrase does not open the key file.", "รหัสผ่านกุญแจไม่ถูกต้อง", "Give the right passphrase by --passphrase-file or CCCNODE_PASSPHRASE.", "ใส่รหัสผ่านที่ถูกต้อง")
+KEY_PERMISSIONS: Final = ErrorSpec(519, "keys/PERMISSIONS", "Others may read a key file.", "ผู้อื่นอ่านไฟล์กุญแจได้", "chmod 600 the file.", "ตั้งสิทธิ์ไฟล์เป็น 600")
+KEY_DAMAGED: Final = ErrorSpec(520, "keys/DAMAGED", "A key file is not what it should be.", "ไฟล์กุญแจเสียหาย", "Restore it from backup.", "กู้คืนจากสำเนาสำรอง")
+
+JOURNAL_CORRUPT: Final = ErrorSpec(600, "storage/JOURNAL_CORRUPT", "The consensus journal is damaged in the middle; signing could contradict earlier votes.", "บันทึกฉันทามติเสียหาย จึงงดลงคะแนน", "The node observes until the next epoch. Keep the file for inspection.", "โหนดจะสังเกตการณ์จนถึงยุคถัดไป")
+BLOCKS_CORRUPT: Final = ErrorSpec(601, "storage/BLOCKS_CORRUPT", "A stored block is damaged.", "บล็อกที่เก็บไว้เสียหาย", "Remove data/ and let the node catch up.", "ลบ data/ แล้วให้โหนดดึงข้อมูลใหม่")
+STATE_CORRUPT: Final = ErrorSpec(602, "storage/STATE_CORRUPT", "The stored state does not match its root.", "สถานะที่เก็บไว้ไม่ตรงกับค่าราก", "Remove data/ and let the node catch up.", "ลบ data/ แล้วให้โหนดดึงข้อมูลใหม่")
+ENGINE_MISSING: Final = ErrorSpec(603, "storage/ENGINE_MISSING", "The LevelDB library cannot be loaded.", "โหลดไลบรารี LevelDB ไม่ได้", "Install plyvel (Debian: python3-plyvel or libleveldb-dev).", "ติดตั้ง plyvel")
+DIVERGED: Final = ErrorSpec(604, "storage/DIVERGED", "This node's result differs from the certified one.", "ผลลัพธ์ของโหนดไม่ตรงกับที่รับรอง", "The node stopped and stays readable; keep data/ and report it.", "โหนดหยุดทำงาน โปรดเก็บข้อมูลและแจ้ง")
+
+NOT_SIGNING_JOURNAL_LOST: Final = ErrorSpec(700, "consensus/JOURNAL_LOST", "The vote journal is missing or older than a vote of this node; it observes until the next epoch.", "บันทึกการลงคะแนนหาย โหนดสังเกตการณ์จนถึงยุคถัดไป", "Wait for the next epoch, or rotate the consensus key.", "รอยุคถัดไปหรือเปลี่ยนกุญแจ")
+NO_QUORUM: Final = ErrorSpec(701, "consensus/NO_QUORUM", "Too few validators are reachable to make blocks.", "ผู้ตรวจสอบที่ติดต่อได้ไม่พอ", "Bring back the validators named.", "นำผู้ตรวจสอบที่ระบุกลับมา", retryable=True)
+BEHIND: Final = ErrorSpec(702, "consensus/BEHIND", "This node is catching up.", "โหนดกำลังตามบล็อกให้ทัน", "Wait; see `behind`.", "รอให้ตามทัน", retryable=True)
+CLOCK_SKEW: Final = ErrorSpec(703, "node/CLOCK_SKEW", "This machine's clock differs from its peers'.", "นาฬิกาเครื่องไม่ตรงกับเพื่อน", "Run an NTP client such as chrony.", "ติดตั้ง NTP เช่น chrony")
+NO_PEERS: Final = ErrorSpec(704, "net/NO_PEERS", "No other node is connected.", "ไม่มีโหนดอื่นเชื่อมต่ออยู่", "Check the network and the addresses.", "ตรวจเครือข่ายและที่อยู่", retryable=True)
+OBSERVER: Final = ErrorSpec(705, "consensus/NOT_A_VALIDATOR", "This node is not a validator of the current epoch.", "โหนดนี้ไม่ใช่ผู้ตรวจสอบในยุคนี้", "Nothing to do for a peer.", "ไม่ต้องทำอะไรหากเป็นโหนดทั่วไป")
+SAFETY_ALARM: Final = ErrorSpec(706, "consensus/SAFETY_ALARM", "Conflicting certificates were seen, or someone signs with this node's key; it stopped signing.", "พบใบรับรองขัดแย้งกัน โหนดหยุดลงนาม", "Keep the journal and report it to the other organisations.", "เก็บบันทึกและแจ้งองค์กรอื่น")
+# fmt: on
+
+CORE_ERRORS: Final[tuple[ErrorSpec, ...]] = tuple(
+    spec for spec in list(globals().values()) if isinstance(spec, ErrorSpec)
+)
+"""All rows above, in the order of the file."""

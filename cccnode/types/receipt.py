@@ -1,0 +1,24 @@
+"""Receipts say what became of each decided transaction; the event cursor runs over them without gaps."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from cccnode.codec import Noun
+from cccnode.types.scalars import Amount, Hash, U32
+
+Field = int | bytes | str | bool | None
+Event = Annotated[tuple[Field, ...], Meta(min_length=2, max_length=32)]
+"""[module, name, fields...]: first two are text."""
+
+OK: Final = 0
+"""Receipt code of success; any other is a number of the error table."""
+
+
+class Receipt(Noun, frozen=True, array_like=True, gc=False):
+    """The outcome of one decided transaction, or (zero tx_id) the events of block-level rules."""
+
+    tx_id: Hash
+    code: U32
+    fee_paid: Amount
+    events: tuple[Event, ...]
