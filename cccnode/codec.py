@@ -64,7 +64,8 @@ def decode_trusted(kind: type[T], raw: bytes) -> T:
         Malformed: the bytes are damaged.
     """
     try:
-        value: T = decoder(kind).decode(raw)
+        typed: Any = kind  # a type is hashable, but mypy cannot see that of type[T]
+        value: T = decoder(typed).decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Malformed(str(error)) from error
     return value

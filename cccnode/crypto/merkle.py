@@ -33,11 +33,16 @@ def root_of_hashes(level: list[bytes]) -> bytes:
     if not level:
         return EMPTY_ROOT
     while len(level) > 1:
-        odd = level[-1:] if len(level) & 1 else []
-        pairs = iter(level)
-        # zip over one iterator takes two neighbours at a time: the hot loop of every block.
-        level = [sha256(b"\x01" + a + b).digest() for a, b in zip(pairs, pairs, strict=False)] + odd
+        level = next_level(level)
     return level[0]
+
+
+def next_level(level: list[bytes]) -> list[bytes]:
+    """The nodes above `level`; an odd last one moves up unchanged."""
+    odd = level[-1:] if len(level) & 1 else []
+    pairs = iter(level)
+    # zip over one iterator takes two neighbours at a time: the hot loop of every block.
+    return [sha256(b"\x01" + a + b).digest() for a, b in zip(pairs, pairs, strict=False)] + odd
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -50,9 +55,7 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
         sibling = index ^ 1
         if sibling < len(level):
             path.append(level[sibling])
-        odd = level[-1:] if len(level) & 1 else []
-        pairs = iter(level)
-        level = [node_hash(a, b) for a, b in zip(pairs, pairs, strict=False)] + odd
+        level = next_level(level)
         index >>= 1
     return tuple(path)
 
@@ -77,7 +80,7 @@ def verify_inclusion(*, leaf: bytes, index: int, size: int, path: Sequence[bytes
     return last == 0 and value == root
 
 
-class Frontier(Noun):
+class Frontier(Noun, frozen=True, array_like=True, gc=False):
     """The right edge of a growing RFC 6962 tree: enough to append and to name the root, O(log n) hashes."""
 
     size: int = 0

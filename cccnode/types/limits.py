@@ -65,6 +65,12 @@ PENDING_PER_PAYER_MAX: Final = 64
 """Transactions of one fee payer waiting in one node's mempool (J7)."""
 MEMPOOL_TXS_MAX: Final = 60_000
 """Transactions waiting in one node's mempool: about 25 seconds at the spine's rate."""
+MEMPOOL_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Bytes of them: the count alone would allow 960 MiB of the largest ones."""
+APPLICATIONS_PENDING_MAX: Final = 16
+"""Membership applications waiting in one node's mempool: they are free, so nothing else bounds them (J7)."""
+ADMISSION_MARGIN_MS: Final = CLOCK_AHEAD_MS_MAX
+"""Kept between an admitted deadline and tx_lifetime_max: a leader whose clock is behind would else skip it (J3)."""
 BATCHES_PER_CREATOR_BYTES_MAX: Final = 8 * 1024 * 1024
 """Bytes per creator neither final nor expired (J8)."""
 UNCOVERED_BYTES_MAX: Final = 256 * 1024
@@ -78,6 +84,8 @@ RPC_BATCH_MAX: Final = 512
 """Transactions in one `tx_submit_batch`."""
 RPC_CALLS_MAX: Final = 64
 """Calls in one JSON-RPC batch."""
+RPC_ITEMS_MAX: Final = 8192
+"""Values in one JSON request, over all its calls: bounds the memory that parsing can take."""
 RPC_DEPTH_MAX: Final = 16
 """Nesting of a JSON request."""
 PEERS_PER_VALIDATOR_MAX: Final = 8

@@ -1,6 +1,6 @@
 """Receipts say what became of each decided transaction; the event cursor runs over them without gaps."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -8,8 +8,8 @@ from cccnode.codec import Noun
 from cccnode.types.scalars import Amount, Hash, U32
 
 Field = int | bytes | str | bool | None
-Event = Annotated[tuple[Field, ...], Meta(min_length=2, max_length=32)]
-"""[module, name, fields...]: first two are text."""
+Event = Annotated[tuple[Any, ...], Meta(min_length=2, max_length=32)]
+"""[module, name, fields...], each a `Field`; first two are text.  (msgspec cannot tell text from bytes in a union.)"""
 
 OK: Final = 0
 """Receipt code of success; any other is a number of the error table."""

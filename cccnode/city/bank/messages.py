@@ -1,0 +1,35 @@
+"""Moving money.  Tags 0x02nn; a number is never used again."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from cccnode.codec import Noun
+from cccnode.types.scalars import AccountId, Amount, AssetId
+
+NUMBER: Final = 2
+
+OUTPUTS_MAX: Final = 64
+"""Outputs of one multi-transfer (modules.md 3.2)."""
+
+
+class BankTransfer(Noun, tag=0x0201, frozen=True, array_like=True, gc=False):
+    """Move an amount to another account."""
+
+    to: AccountId
+    asset: AssetId
+    amount: Amount
+
+
+class Output(Noun, frozen=True, array_like=True, gc=False):
+    """One payment of a multi-transfer."""
+
+    to: AccountId
+    asset: AssetId
+    amount: Amount
+
+
+class BankMulti(Noun, tag=0x0202, frozen=True, array_like=True, gc=False):
+    """Several payments from the own account, all or none."""
+
+    outputs: Annotated[tuple[Output, ...], Meta(min_length=1, max_length=OUTPUTS_MAX)]

@@ -1,0 +1,83 @@
+"""Who may act: the signers against the account's current keys, weights and threshold (D4).
+
+Cryptographic validity was settled at ingress; this is the part that needs state, so it is decided at execution, and
+asked the same way at admission.
+"""
+
+from typing import Any
+
+from cccnode.city.members.errors import POP
+from cccnode.city.members.messages import MemApply
+from cccnode.city.members.state import Account, Status, read_account
+from cccnode.ledger.state import Reader
+from cccnode.types.errors import (
+    TX_ACCOUNT_STATUS,
+    TX_BELOW_THRESHOLD,
+    TX_KEY_WITHOUT_WEIGHT,
+    TX_UNKNOWN_ACCOUNT,
+    Fault,
+    fault,
+)
+from cccnode.types.transaction import Transaction, account_id
+
+
+def is_application(transaction: Transaction[Any]) -> bool:
+    """Whether it is exactly one membership application: free, and its account does not exist yet."""
+    messages = transaction.messages
+    return type(messages[0]) is MemApply and len(messages) == 1 and transaction.fee_payer is None
+
+
+def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
+    """Why the signers may not do this now, or None."""
+    address, payer = transaction.account, transaction.fee_payer
+    account = read_account(state, address)
+    if is_application(transaction):
+        return _refused_application(transaction, account)
+    refused = _may_not_act(address, account)
+    if refused is not None or account is None:
+        return refused
+    if payer is None or payer == address:
+        return _weigh(transaction, ((address, account),))
+    paying = read_account(state, payer)
+    refused = _may_not_act(payer, paying)
+    if refused is not None or paying is None:
+        return refused
+    return _weigh(transaction, ((address, account), (payer, paying)))
+
+
+def _may_not_act(address: bytes, account: Account | None) -> Fault | None:
+    if account is None:
+        return fault(TX_UNKNOWN_ACCOUNT, account=address)
+    if account.status is not Status.ACTIVE:
+        return fault(TX_ACCOUNT_STATUS, account=address, status=account.status.name.lower())
+    return None
+
+
+def _refused_application(transaction: Transaction[Any], account: Account | None) -> Fault | None:
+    """An application is signed by the key that it brings and by nobody else, and nobody applies twice."""
+    message: MemApply = transaction.messages[0]
+    if account is not None:
+        return fault(TX_ACCOUNT_STATUS, account=transaction.account, status=account.status.name.lower())
+    if transaction.signers != (message.key,) or transaction.account != account_id(message.key):
+        return fault(POP, account=transaction.account, key=message.key)
+    return None
+
+
+def _weigh(transaction: Transaction[Any], accounts: tuple[tuple[bytes, Account], ...]) -> Fault | None:
+    """Every signer is a current key of one of the accounts, and each account's threshold is reached.
+
+    A key belongs to one account for ever (MEM-2) and signers do not repeat, so counting finds a stranger.
+    """
+    signers, found, short = transaction.signers, 0, None
+    for address, account in accounts:
+        weight = 0
+        for row in account.keys:
+            if row.key in signers:
+                weight += row.weight
+                found += 1
+        if weight < account.threshold and short is None:
+            short = fault(TX_BELOW_THRESHOLD, account=address, weight=weight, threshold=account.threshold)
+    if found < len(signers):
+        known = [row.key for _, account in accounts for row in account.keys]
+        return fault(TX_KEY_WITHOUT_WEIGHT, signer=next(key for key in signers if key not in known))
+    return short

@@ -1,0 +1,1 @@
+"""The `cccnode` command: what operators, members and developers type."""

@@ -1,0 +1,58 @@
+"""`cccnode status`: how the node is, in one screen, with reasons and remedies."""
+
+from typing import Any
+
+import click
+
+from cccnode.cli import output
+from cccnode.cli.options import Options, also_here, pass_options
+from cccnode.cli.reach import talk
+
+
+@click.command(epilog="Example: cccnode status --node 2 --output json")
+@also_here
+@pass_options
+def status(options: Options) -> None:
+    """How the node is, and why."""
+    answer = talk(options, lambda client: client.status())
+    if options.json:
+        output.emit_json(answer)
+        return
+    for line in status_lines(answer, options):
+        click.echo(line)
+
+
+def status_lines(status: dict[str, Any], options: Options) -> list[str]:
+    """A status for people."""
+    text = options.text
+    role = text("peer", "โหนดทั่วไป") if status["validator"] is None else f"{text('validator', 'ผู้ตรวจสอบ')} {status['validator']}"
+    lines = output.table(
+        [
+            (text("State", "สถานะ"), f"{status['state']}, {status['organisation']} ({role})"),
+            (text("Chain", "เครือข่าย"), f"{status['chain']} ({status['chain_name']})"),
+            (text("Height", "ความสูง"), f"{status['height']} (final {status['final_height']}, behind {status['behind']})"),
+            (text("View", "รอบ"), f"{status['view']}, leader {status['leader']}, epoch {status['epoch']}"),
+            (text("Peers", "โหนดที่เชื่อมต่อ"), f"{status['peers']}"),
+            (text("Waiting", "ธุรกรรมรอ"), f"{status['mempool']}"),
+        ],
+        indent="",
+    )
+    lines += ["", text("Validators", "ผู้ตรวจสอบ"), *output.table([_validator(row, options) for row in status["validators"]])]
+    if status["reasons"]:
+        lines += ["", text("Reasons", "สาเหตุ")]
+    for reason in status["reasons"]:
+        thai = options.lang == "th"
+        lines.append(f"  {reason['code']}: {reason['text_th'] if thai else reason['text']}")
+        lines += [f"    {key}: {_shown(value)}" for key, value in reason["details"].items()]
+        lines.append(f"    {text('remedy', 'วิธีแก้')}: {reason['remedy_th'] if thai else reason['remedy']}")
+    return lines
+
+
+def _validator(row: dict[str, Any], options: Options) -> tuple[object, ...]:
+    reach = options.text("reachable", "ติดต่อได้") if row["reachable"] else options.text("NOT REACHABLE", "ติดต่อไม่ได้")
+    executed = "" if row["executed"] is None else f"executed {row['executed']}"
+    return row["index"], row["organisation"], reach, executed
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

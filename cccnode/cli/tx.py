@@ -1,0 +1,207 @@
+"""`cccnode tx`: send what the city's modules offer, wait for it, look at it.  Verbs come from the module registry."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cccnode import keys
+from cccnode.city import CITY
+from cccnode.cli import output
+from cccnode.cli.curl import curl_line
+from cccnode.cli.fields import parameters, to_noun
+from cccnode.cli.keys import ask_passphrase, named_key
+from cccnode.cli.options import Options, also_here, pass_options
+from cccnode.cli.reach import talk
+from cccnode.client import FEE_MAX, LIFETIME_MS, Account, Client, Signed, from_hex, to_hex, wall_ms
+from cccnode.codec import Noun
+from cccnode.keys import Role
+from cccnode.ledger.module import Verb
+from cccnode.ledger.registry import Registry
+from cccnode.types import errors
+from cccnode.types.addresses import account_text
+from cccnode.types.limits import TX_LIFETIME_MS_MAX
+from cccnode.types.transaction import account_id
+
+
+def tx_group(registry: Registry) -> click.Group:
+    """`tx` with a subcommand for every verb of every module."""
+    group = click.Group(
+        "tx",
+        help="Transactions: send, wait, show.",
+        epilog="Example: cccnode tx transfer demo2 5000000 --from demo1",
+        commands=[wait, show],
+    )
+    for verb in registry.verbs.values():
+        assert verb.name not in group.commands, f"tx {verb.name} exists already"
+        group.add_command(_verb_command(verb))
+    return group
+
+
+@click.command(epilog="Example: cccnode tx wait 0x5a... --valid-until-ms 1800000000000")
+@click.argument("tx_id")
+@click.option("--valid-until-ms", type=int, help="Its deadline: then any node can say that it expired.")
+@click.option("--timeout", "timeout_s", type=click.IntRange(0, 600), default=60, help="Seconds to wait [60].")
+@also_here
+@pass_options
+def wait(options: Options, tx_id: str, valid_until_ms: int | None, timeout_s: int) -> None:
+    """Wait until a transaction is decided: executed, refused or expired."""
+    identity = _tx_id(tx_id)
+    status = talk(
+        options, lambda node: node.wait(identity, valid_until_ms=valid_until_ms, timeout_ms=timeout_s * 1000)
+    )
+    _outcome(options, status)
+
+
+@click.command(epilog="Example: cccnode tx show 0x5a...")
+@click.argument("tx_id")
+@also_here
+@pass_options
+def show(options: Options, tx_id: str) -> None:
+    """Show a decided transaction: its place, outcome, fields and events."""
+    identity = to_hex(_tx_id(tx_id))
+    found: dict[str, Any] = talk(options, lambda node: node.call("tx_get", tx_id=identity))
+    if options.json:
+        output.emit_json(found)
+        return
+    receipt, body = found["receipt"], found["transaction"]
+    rows: list[tuple[object, ...]] = [
+        ("id", found["tx_id"]),
+        ("block", f"{found['height']} (position {found['position']})"),
+        ("outcome", _word(receipt)),
+        ("fee", receipt["fee_paid"]),
+        ("account", body["account"]),
+    ]
+    rows += [("message", " ".join(f"{k}={v}" for k, v in message.items())) for message in body["messages"]]
+    rows += [("event", " ".join(map(str, event))) for event in receipt["events"]]
+    for line in output.table(rows, indent=""):
+        click.echo(line)
+
+
+def _verb_command(verb: Verb) -> click.Command:
+    """`cccnode tx VERB`: its fields, and who signs."""
+    defaults = dict(verb.defaults)
+
+    @pass_options
+    def send(options: Options, **given: Any) -> None:
+        how = {name: given.pop(name) for name in ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")}
+        texts = {**defaults, **{name: value for name, value in given.items() if value not in (None, ())}}
+        _send(options, to_noun(verb.kind, texts, options), **how)
+
+    command = click.Command(
+        verb.name,
+        callback=also_here(send),
+        help=f"{verb.en} {verb.th}",
+        epilog=f"Example: cccnode tx {verb.name} {_example(verb)}--from demo1",
+        params=[*parameters(verb.kind, positional=verb.positional, optional=defaults), *_signing_options()],
+    )
+    command.params += getattr(command.callback, "__click_params__", [])[::-1]
+    return command
+
+
+def _signing_options() -> list[click.Parameter]:
+    return [
+        click.Option(["--from", "sender"], required=True, metavar="KEY", help="Name of an account key, or its file."),
+        click.Option(["--fee-max"], type=click.IntRange(min=0), default=FEE_MAX, help=f"Most to pay [{FEE_MAX}]."),
+        click.Option(
+            ["--valid-for", "valid_for_s"],
+            type=click.IntRange(1, TX_LIFETIME_MS_MAX // 1000),
+            default=LIFETIME_MS // 1000,
+            help=f"Seconds until it can no longer happen [{LIFETIME_MS // 1000}].",
+        ),
+        click.Option(["--wait/--no-wait", "do_wait"], default=True, help="Wait until it is decided [yes]."),
+        click.Option(["--print-curl"], is_flag=True, help="Sign only, and print a curl line that sends it."),
+        click.Option(
+            ["--passphrase-file", "secret"], type=click.Path(path_type=Path), help="File whose first line opens the key."
+        ),
+    ]
+
+
+def _send(
+    options: Options,
+    message: Noun,
+    *,
+    sender: str,
+    fee_max: int,
+    valid_for_s: int,
+    do_wait: bool,
+    print_curl: bool,
+    secret: Path | None,
+) -> None:
+    account = _unlock(options, sender, secret)
+    until = wall_ms() + valid_for_s * 1000
+
+    async def act(node: Client) -> tuple[str, Signed, dict[str, Any]]:
+        signed = await node.sign(account, [message], valid_until_ms=until, fee_max=fee_max)
+        if print_curl:
+            return node.url, signed, {}
+        await node.submit(signed.raw)
+        if not do_wait:
+            return node.url, signed, {"tx_id": to_hex(signed.tx_id), "state": "admitted"}
+        left_ms = valid_for_s * 1000 + LIFETIME_MS
+        return node.url, signed, await node.wait(signed.tx_id, valid_until_ms=until, timeout_ms=left_ms)
+
+    url, signed, status = talk(options, act)
+    if print_curl:
+        click.echo(curl_line(url, signed))
+        return
+    _outcome(options, {**status, "valid_until_ms": str(until), "account": account_text(account.account)})
+
+
+def _outcome(options: Options, status: dict[str, Any]) -> None:
+    """Say what became of a transaction; a failed one is a failed command."""
+    if options.json:
+        output.emit_json(status)
+    else:
+        rows = [("id", status["tx_id"]), ("state", _word(status))]
+        if "height" in status:
+            rows.append(("block", status["height"]))
+        for line in output.table(rows, indent=""):
+            click.echo(line)
+    error = status.get("error")
+    if error is not None:
+        data = error["data"]
+        raise output.Trouble(
+            name=data["name"],
+            text=error["message"],
+            remedy=data["hint"],
+            text_th=data["text_th"],
+            remedy_th=data["hint_th"],
+            details=data["details"],
+            printed=options.json,
+        )
+    if status["state"] == "expired":
+        raise output.trouble(errors.TX_EXPIRED, printed=options.json)
+
+
+def _word(status: dict[str, Any]) -> str:
+    """`executed (ok)`, `executed (failed: bank/INSUFFICIENT)`, `expired` ..."""
+    state = str(status.get("state", "executed"))
+    if "outcome" not in status:
+        return state
+    error = status.get("error")
+    return f"{state} ({status['outcome']}{': ' + error['data']['name'] if error else ''})"
+
+
+def _unlock(options: Options, name: str, secret: Path | None) -> Account:
+    path = named_key(options.home, name)
+    passphrase = ask_passphrase(secret, confirm=False) if keys.read(path).encrypted else None
+    key = keys.unlock(path, role=Role.ACCOUNT, passphrase=passphrase)
+    return Account(account_id(key.public_key), key)
+
+
+def _tx_id(text: str) -> bytes:
+    try:
+        identity = from_hex(text)
+    except ValueError:
+        identity = b""
+    if len(identity) != 32:
+        raise click.UsageError("a transaction id is 0x and 64 hexadecimal digits")
+    return identity
+
+
+def _example(verb: Verb) -> str:
+    return "".join(f"{name.upper()} " for name in verb.positional)
+
+
+tx = tx_group(CITY)

@@ -1,0 +1,305 @@
+"""The Python client of a node: `async with Client(url) as node: await node.submit(raw)`.
+
+Errors carry the stable name, the number and the hint of the node's error table; values follow the rules of the RPC (big
+integers are decimal strings, bytes are 0x-hexadecimal, accounts are bech32m), and the helpers here turn them into Python
+values where there is one obvious answer.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+import aiohttp
+import msgspec
+
+from cccnode.codec import Noun
+from cccnode.crypto.signing import SigningKey
+from cccnode.types import errors
+from cccnode.types.errors import ErrorSpec
+from cccnode.types.limits import RPC_BATCH_MAX, SALT_BYTES
+from cccnode.types.transaction import sign_transaction
+
+TIMEOUT_S: Final = 30.0
+LIFETIME_MS: Final = 60_000
+"""How long a transaction made here may wait to be executed."""
+FEE_MAX: Final = 1_000_000
+"""What a transaction made here pays at most, in base units; the network's own fee is far below."""
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+_WAIT_SLICE_MS: Final = 20_000
+_DECODER: Final = msgspec.json.Decoder()
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+@dataclass(slots=True, eq=False)
+class ClientError(Exception):
+    """What went wrong, by name.  `client/...` is this side's word, any other name the node's."""
+
+    name: str
+    code: int
+    text: str
+    hint: str
+    retryable: bool = False
+    text_th: str = ""
+    hint_th: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Name, text and details on one line."""
+        shown = ", ".join(f"{key}={value}" for key, value in self.details.items())
+        return f"{self.name}: {self.text}" + (f" ({shown})" if shown else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A transaction that a node acknowledged, or refused."""
+
+    tx_id: bytes
+    error: ClientError | None = None
+
+
+class Signer(Protocol):
+    """An account with the key that acts for it."""
+
+    @property
+    def account(self) -> bytes:
+        """The 20-byte account id."""
+
+    @property
+    def key(self) -> SigningKey:
+        """Its key."""
+
+
+class Client:
+    """One node's RPC, over one keep-alive session."""
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        """A client of the node at `url`: `http://host:port` or `host:port`."""
+        base = url if "://" in url else f"http://{url}"
+        self.url = base.rstrip("/").removesuffix("/rpc") + "/rpc"
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+        self._ids = itertools.count(1)
+        self._chain: bytes | None = None
+
+    async def __aenter__(self) -> "Client":
+        """Use it in `async with`."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the session; the client may be used again."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def call(self, method: str, *, timeout_s: float | None = None, **params: Any) -> Any:
+        """The JSON result of one method; parameters in JSON form.
+
+        Raises:
+            ClientError: the node's error, `client/UNREACHABLE` or `client/BAD_ANSWER`.
+        """
+        call_id = next(self._ids)
+        request = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
+        answer = await self._post(_ENCODER.encode(request), timeout_s or self._timeout_s)
+        if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
+            raise _local(errors.BAD_ANSWER, url=self.url)
+        if "error" in answer:
+            raise error_from(answer["error"])
+        if answer.get("id") != call_id:
+            raise _local(errors.BAD_ANSWER, url=self.url, why="the id is another call's")
+        return answer["result"]
+
+    async def status(self) -> dict[str, Any]:
+        """`chain_status`."""
+        status: dict[str, Any] = await self.call("chain_status")
+        return status
+
+    async def chain(self) -> bytes:
+        """The chain id, asked once."""
+        if self._chain is None:
+            self._chain = from_hex((await self.status())["chain"])
+        return self._chain
+
+    async def submit(self, raw: bytes) -> bytes:
+        """Send a signed transaction; its id, once the node has it durably.
+
+        Raises:
+            ClientError: the node refused it, by name.
+        """
+        answer = await self.call("tx_submit", transaction=to_hex(raw))
+        return from_hex(answer["tx_id"])
+
+    async def submit_batch(self, raws: Sequence[bytes]) -> list[Sent]:
+        """Send many signed transactions, in calls of 512; one answer each, in order."""
+        sent: list[Sent] = []
+        for start in range(0, len(raws), RPC_BATCH_MAX):
+            batch = [to_hex(raw) for raw in raws[start : start + RPC_BATCH_MAX]]
+            answer = await self.call("tx_submit_batch", transactions=batch)
+            sent.extend(_sent(result) for result in answer["results"])
+        return sent
+
+    async def tx_status(self, tx_id: bytes, *, valid_until_ms: int | None = None) -> dict[str, Any]:
+        """What the node knows of a transaction now."""
+        status: dict[str, Any] = await self.call("tx_status", **_by_id(tx_id, valid_until_ms))
+        return status
+
+    async def wait(
+        self, tx_id: bytes, *, valid_until_ms: int | None = None, timeout_ms: int = LIFETIME_MS
+    ) -> dict[str, Any]:
+        """The status of a transaction once it is decided (executed, refused or expired).
+
+        Raises:
+            ClientError: `rpc/WAIT_TIMEOUT` when it is undecided after `timeout_ms`.
+        """
+        end = time.monotonic() + timeout_ms / 1000
+        while True:
+            left_ms = max(0, int((end - time.monotonic()) * 1000))
+            slice_ms = min(left_ms, _WAIT_SLICE_MS)
+            try:
+                status: dict[str, Any] = await self.call(
+                    "tx_wait",
+                    timeout_s=slice_ms / 1000 + self._timeout_s,
+                    timeout_ms=slice_ms,
+                    **_by_id(tx_id, valid_until_ms),
+                )
+            except ClientError as error:
+                if error.name != errors.WAIT_TIMEOUT.name or left_ms <= _WAIT_SLICE_MS:
+                    raise
+            else:
+                return status
+
+    async def sign(
+        self,
+        signer: Signer,
+        messages: Sequence[Noun],
+        *,
+        valid_until_ms: int | None = None,
+        fee_max: int = FEE_MAX,
+    ) -> "Signed":
+        """A signed transaction for this node's chain, not sent yet."""
+        until = valid_until_ms or wall_ms() + LIFETIME_MS
+        tx_id, raw = sign_transaction(
+            chain=await self.chain(),
+            account=signer.account,
+            valid_until_ms=until,
+            salt=os.urandom(SALT_BYTES),
+            fee_max=fee_max,
+            messages=messages,
+            keys=[signer.key],
+        )
+        return Signed(tx_id=tx_id, raw=raw, valid_until_ms=until)
+
+    async def send(self, signer: Signer, messages: Sequence[Noun], *, fee_max: int = FEE_MAX) -> "Signed":
+        """Sign and submit."""
+        signed = await self.sign(signer, messages, fee_max=fee_max)
+        await self.submit(signed.raw)
+        return signed
+
+    async def send_and_wait(
+        self, signer: Signer, messages: Sequence[Noun], *, fee_max: int = FEE_MAX, timeout_ms: int = LIFETIME_MS
+    ) -> dict[str, Any]:
+        """Sign, submit and wait for the decision: its status."""
+        signed = await self.send(signer, messages, fee_max=fee_max)
+        return await self.wait(signed.tx_id, valid_until_ms=signed.valid_until_ms, timeout_ms=timeout_ms)
+
+    async def _post(self, body: bytes, timeout_s: float) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.post(self.url, data=body, headers={"Content-Type": "application/json"}) as response,
+            ):
+                raw = await response.content.read(ANSWER_BYTES_MAX + 1)
+                raw += await response.read() if len(raw) <= ANSWER_BYTES_MAX else b""
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _local(errors.UNREACHABLE, url=self.url, why=str(error) or "no answer in time") from error
+        try:
+            return _DECODER.decode(raw)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise _local(errors.BAD_ANSWER, url=self.url, http_status=response.status) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signed transaction."""
+
+    tx_id: bytes
+    raw: bytes
+    valid_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account with one key."""
+
+    account: bytes
+    key: SigningKey
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970: deadlines are promises to people."""
+    return time.time_ns() // 1_000_000
+
+
+def to_hex(data: bytes) -> str:
+    """Bytes as the RPC writes them."""
+    return "0x" + data.hex()
+
+
+def from_hex(text: str) -> bytes:
+    """Bytes as the RPC writes them, read."""
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def error_from(envelope: Any) -> ClientError:
+    """The exception behind a JSON-RPC `error` member; a foreign server's may lack everything but code and message."""
+    if not isinstance(envelope, dict):
+        return _local(errors.BAD_ANSWER)
+    data = envelope.get("data")
+    data = data if isinstance(data, dict) else {}
+    return ClientError(
+        name=str(data.get("name", "rpc/UNKNOWN")),
+        code=envelope["code"] if isinstance(envelope.get("code"), int) else 0,
+        text=str(envelope.get("message", "")),
+        hint=str(data.get("hint", "")),
+        retryable=data.get("retryable") is True,
+        text_th=str(data.get("text_th", "")),
+        hint_th=str(data.get("hint_th", "")),
+        details=data["details"] if isinstance(data.get("details"), dict) else {},
+    )
+
+
+def _local(spec: ErrorSpec, **details: object) -> ClientError:
+    return ClientError(
+        name=spec.name,
+        code=spec.code,
+        text=spec.en,
+        hint=spec.remedy,
+        retryable=spec.retryable,
+        text_th=spec.th,
+        hint_th=spec.remedy_th,
+        details=dict(details),
+    )
+
+
+def _sent(result: dict[str, Any]) -> Sent:
+    tx_id = from_hex(result["tx_id"] or "")
+    return Sent(tx_id=tx_id, error=error_from(result["error"]) if "error" in result else None)
+
+
+def _by_id(tx_id: bytes, valid_until_ms: int | None) -> dict[str, Any]:
+    params: dict[str, Any] = {"tx_id": to_hex(tx_id)}
+    if valid_until_ms is not None:
+        params["valid_until_ms"] = str(valid_until_ms)
+    return params

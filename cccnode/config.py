@@ -1,0 +1,356 @@
+"""The settings of one node: one `config.toml`, and the layers that may override it.
+
+Order, strongest first: flag (`--set section.key=value`) > environment (`CCCNODE_SECTION__KEY`) > file > profile > default.
+Unknown keys are errors with a suggestion, and all errors are reported at once.  Nothing here affects agreement between
+nodes: that lives in genesis and on the chain.
+"""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cccnode.home import Home
+from cccnode.types import errors
+from cccnode.types.errors import fault
+from cccnode.types.limits import MEMPOOL_TXS_MAX, PENDING_PER_PAYER_MAX, RPC_BODY_BYTES_MAX
+
+ENV_PREFIX: Final = "CCCNODE_"
+
+PORTS: Final[Mapping[str, int]] = {"p2p": 27600, "rpc": 27601, "ops": 27602}
+"""Default ports: between nodes, for clients, for the operator (health and metrics)."""
+TESTNET_PORT_STEP: Final = 10
+"""Node i of a test network on one machine listens on every default port plus i times this."""
+LOOPBACK: Final = "127.0.0.1"
+
+Text = Annotated[str, Meta(max_length=256)]
+Address = Annotated[str, Meta(max_length=256, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
+"""`host:port`; an IPv6 host stands in brackets."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class NodeSection(_Section, frozen=True, kw_only=True):
+    """Who this node is, for people."""
+
+    name: Text = ""
+    """Label in logs and in `status`; the identity is the node key."""
+    loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    """Event loop: uvloop where it is installed, or the standard one."""
+
+
+class P2pSection(_Section, frozen=True, kw_only=True):
+    """Connections between nodes."""
+
+    listen: Address = f"{LOOPBACK}:{PORTS['p2p']}"
+    advertise: Text = ""
+    """The `host:port` at which others reach this node; empty: the listening address."""
+    bootstrap: tuple[Address, ...] = ()
+    """Addresses to dial besides those of the registry."""
+
+
+class RpcSection(_Section, frozen=True, kw_only=True):
+    """The public JSON-RPC port."""
+
+    listen: Address = f"{LOOPBACK}:{PORTS['rpc']}"
+    body_bytes_max: Annotated[int, Meta(ge=1024, le=RPC_BODY_BYTES_MAX)] = RPC_BODY_BYTES_MAX
+    """One request body."""
+    inflight_bytes_max: Annotated[int, Meta(ge=RPC_BODY_BYTES_MAX, le=2**32)] = 4 * RPC_BODY_BYTES_MAX
+    """All request bodies that are being read or answered."""
+    requests_max: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    """Requests being answered at the same time, not counting those that only wait."""
+    waiters_max: Annotated[int, Meta(ge=1, le=65_536)] = 1024
+    """Calls of tx_wait at the same time."""
+    wait_ms_max: Annotated[int, Meta(ge=100, le=600_000)] = 60_000
+    """The longest wait of one request."""
+    read_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000
+    """A request body must have arrived after this time."""
+
+
+class OpsSection(_Section, frozen=True, kw_only=True):
+    """Health and metrics, on loopback only."""
+
+    listen: Address = f"{LOOPBACK}:{PORTS['ops']}"
+
+
+class StorageSection(_Section, frozen=True, kw_only=True):
+    """Where state lives."""
+
+    engine: Literal["leveldb", "memory"] = "leveldb"
+    cache_mb: Annotated[int, Meta(ge=16, le=1_048_576)] = 512
+    """Bound of the state cache; a smaller one costs reads and never changes a result."""
+    index: bool = True
+    """Keep the transaction index that tx_get reads."""
+
+
+class MempoolSection(_Section, frozen=True, kw_only=True):
+    """Transactions that wait here."""
+
+    txs_max: Annotated[int, Meta(ge=1, le=10_000_000)] = MEMPOOL_TXS_MAX
+    pending_per_payer_max: Annotated[int, Meta(ge=1, le=1_000_000)] = PENDING_PER_PAYER_MAX
+
+
+class KeysSection(_Section, frozen=True, kw_only=True):
+    """How key files are opened without a person."""
+
+    passphrase_file: Text = ""
+    """File whose first line opens the keys; the environment variable CCCNODE_PASSPHRASE does too."""
+
+
+class LogSection(_Section, frozen=True, kw_only=True):
+    """What the node says."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one node."""
+
+    home: Home
+    profile: str
+    node: NodeSection = NodeSection()
+    p2p: P2pSection = P2pSection()
+    rpc: RpcSection = RpcSection()
+    ops: OpsSection = OpsSection()
+    storage: StorageSection = StorageSection()
+    mempool: MempoolSection = MempoolSection()
+    keys: KeysSection = KeysSection()
+    log: LogSection = LogSection()
+
+
+SECTIONS: Final[Mapping[str, type[_Section]]] = {
+    field.name: field.type
+    for field in msgspec.structs.fields(Config)
+    if isinstance(field.type, type) and issubclass(field.type, _Section)
+}
+DEFAULT_PROFILE: Final = "validator"
+PROFILES: Final[Mapping[str, Mapping[str, object]]] = {
+    "validator": {},
+    "peer": {"storage.cache_mb": 256},
+    "dev": {"storage.cache_mb": 128, "log.level": "info", "log.format": "text"},
+}
+"""Named sets of values that stand between the file and the defaults."""
+_KEYS: Final = {
+    f"{section}.{field.name}": field for section, kind in SECTIONS.items() for field in msgspec.structs.fields(kind)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A valid configuration and which layer set each value."""
+
+    config: Config
+    origins: Mapping[str, str]
+    """`section.key` to `flag`, `env NAME`, `file PATH`, `profile NAME` or `default`."""
+
+    def values(self) -> Mapping[str, object]:
+        """Every `section.key` with its value, in the order of the file."""
+        return {key: getattr(getattr(self.config, _split(key)[0]), _split(key)[1]) for key in _KEYS}
+
+
+def load(
+    home: Home,
+    *,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    profile: str | None = None,
+    file: Path | None = None,
+) -> Loaded:
+    """Join all layers for the node in `home`; `flags` are `section.key=value` texts.
+
+    Raises:
+        Fault: `config/INVALID` with every problem in `problems`.
+    """
+    env = os.environ if environment is None else environment
+    path = file or home.config_file
+    problems: list[str] = []
+    from_file, file_profile = _read_file(path, required=file is not None, problems=problems)
+    profile = profile or file_profile or DEFAULT_PROFILE
+    if profile not in PROFILES:
+        problems.append(f"profile {profile!r} is unknown{_meant(profile, PROFILES)}")
+    layers: list[tuple[str, Mapping[str, object]]] = [
+        (f"profile {profile}", PROFILES.get(profile, {})),
+        (f"file {path}", from_file),
+        ("env", _read_environment(env, problems)),
+        ("flag", _read_flags(flags, problems)),
+    ]
+    values, origins = _join(layers)
+    sections = _build(values, origins, problems)
+    if not problems:
+        config = Config(home=home, profile=profile, **sections)
+        problems.extend(_cross_checks(config))
+        if not problems:
+            return Loaded(config=config, origins=origins)
+    raise fault(errors.CONFIG_INVALID, problems=problems)
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """(host, port) of a valid `Address`; brackets of an IPv6 host removed."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def render(values: Mapping[str, object], *, profile: str) -> str:
+    """The text of a config.toml that holds these `section.key` values and nothing else."""
+    lines = [
+        "# cccnode settings. Every key: `cccnode config show --origin`. Check: `cccnode config check`.",
+        f"profile = {toml_text(profile)}",
+    ]
+    for section in SECTIONS:
+        chosen = {key: value for key, value in values.items() if _split(key)[0] == section}
+        if chosen:
+            lines += ["", f"[{section}]", *(f"{_split(key)[1]} = {toml_text(value)}" for key, value in chosen.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _read_file(path: Path, *, required: bool, problems: list[str]) -> tuple[Mapping[str, object], str | None]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            problems.append(f"{path}: no such file")
+        return {}, None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{path}: {error}")
+        return {}, None
+    profile = document.pop("profile", None)
+    if profile is not None and not isinstance(profile, str):
+        problems.append(f"{path}: profile must be text")
+        profile = None
+    values: dict[str, object] = {}
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            problems.append(f"{path}: {section} stands outside a section{_meant(section, ('profile', *SECTIONS))}")
+        elif section not in SECTIONS:
+            problems.append(f"{path}: section [{section}] is unknown{_meant(section, SECTIONS)}")
+        else:
+            names = {f"{section}.{name}": value for name, value in table.items()}
+            values.update(_known(names, f"{path}: ", problems))
+    return values, profile
+
+
+def _read_environment(env: Mapping[str, str], problems: list[str]) -> Mapping[str, object]:
+    names = sorted(name for name in env if name.startswith(ENV_PREFIX) and "__" in name)
+    texts = {name[len(ENV_PREFIX) :].lower().replace("__", ".", 1): env[name] for name in names}
+    return _typed(_known(texts, "environment: ", problems), problems)
+
+
+def _read_flags(flags: Sequence[str], problems: list[str]) -> Mapping[str, object]:
+    texts = {}
+    for flag in flags:
+        key, equals, value = flag.partition("=")
+        if equals:
+            texts[key.strip()] = value.strip()
+        else:
+            problems.append(f"flag {flag!r} must read section.key=value")
+    return _typed(_known(texts, "flag: ", problems), problems)
+
+
+def _known(values: Mapping[str, object], where: str, problems: list[str]) -> dict[str, object]:
+    for key in values:
+        if key not in _KEYS:
+            problems.append(f"{where}{key} is unknown{_meant(key, _KEYS)}")
+    return {key: value for key, value in values.items() if key in _KEYS}
+
+
+def _typed(texts: Mapping[str, object], problems: list[str]) -> Mapping[str, object]:
+    """Values of flags and environment are text; read them as the key's type says."""
+    values: dict[str, object] = {}
+    for key, text in texts.items():
+        kind = _KEYS[key].type
+        if _is_list(kind):
+            values[key] = [item.strip() for item in str(text).split(",") if item.strip()]
+            continue
+        try:
+            values[key] = msgspec.convert(text, kind, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{key} = {text!r}: {_why(error)}")
+    return values
+
+
+def _is_list(kind: Any) -> bool:  # noqa: ANN401 - any msgspec type expression
+    return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.VarTupleType)
+
+
+def _join(layers: Sequence[tuple[str, Mapping[str, object]]]) -> tuple[dict[str, object], dict[str, str]]:
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(_KEYS, "default")
+    for name, layer in layers:
+        for key, value in layer.items():
+            values[key] = value
+            origins[key] = f"env {ENV_PREFIX}{key.upper().replace('.', '__')}" if name == "env" else name
+    return values, origins
+
+
+def _build(values: Mapping[str, object], origins: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
+    """Convert value by value, so that every wrong one is named."""
+    good: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+    for key, value in values.items():
+        section, name = _split(key)
+        try:
+            good[section][name] = msgspec.convert(value, _KEYS[key].type)
+        except msgspec.ValidationError as error:
+            problems.append(f"{key} = {value!r} ({origins[key]}): {_why(error)}")
+    return {section: kind(**good[section]) for section, kind in SECTIONS.items()}
+
+
+def _why(error: msgspec.ValidationError) -> str:
+    """The reason for people; the only pattern in this file is that of an address."""
+    return "must read host:port" if "regex" in str(error) else str(error)
+
+
+def _cross_checks(config: Config) -> list[str]:
+    problems = []
+    listening = {"p2p.listen": config.p2p.listen, "rpc.listen": config.rpc.listen, "ops.listen": config.ops.listen}
+    for key, address in listening.items():
+        if split_address(address)[1] > 65_535:  # noqa: PLR2004 - the largest port
+            problems.append(f"{key} = {address!r}: a port is at most 65535")
+    if not _is_loopback(split_address(config.ops.listen)[0]):
+        problems.append(f"ops.listen = {config.ops.listen!r}: health and metrics are served on loopback only")
+    used: dict[int, str] = {}
+    for key, address in listening.items():
+        port = split_address(address)[1]
+        if port and port in used:
+            problems.append(f"{key} and {used[port]} use the same port {port}")
+        used[port] = key
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(key: str) -> tuple[str, str]:
+    section, _, name = key.partition(".")
+    return section, name
+
+
+def _meant(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def toml_text(value: object) -> str:
+    """A setting as the file spells it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(toml_text(item) for item in value) + "]"
+    if isinstance(value, int):
+        return str(value)
+    return msgspec.json.encode(str(value)).decode()  # a JSON string is a TOML basic string

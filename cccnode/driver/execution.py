@@ -1,0 +1,187 @@
+"""Final blocks become state: in height order, once, in slices, durable before anybody hears of it (J16, J18).
+
+The same path serves blocks that consensus finalized here, blocks fetched from others, and blocks that were stored but
+not executed before a crash.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cccnode.driver.chain import Chain, Roots
+from cccnode.driver.runtime import Runtime
+from cccnode.driver.stages import Stages
+from cccnode.ingress import trusted_transactions
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.transition import Execution, Outcome
+from cccnode.ledger.window import Window
+from cccnode.types.block import FinalBlock
+from cccnode.types.errors import DIVERGED, Fault, fault
+from cccnode.types.transaction import Verified
+from cccnode.types.validators import Limits
+from storage.store import Store
+
+UNITS = 256
+"""Transactions executed in one turn of the loop: about 2 ms (J16)."""
+DECODE = 256
+"""Transactions decoded in one turn, for blocks that came whole."""
+SLICE_NS = 2_000_000
+"""Staging yields to the loop when it has used this much CPU."""
+QUEUE_MAX = 128
+"""Blocks that may wait; a node that catches up fetches no more meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One final block on its way into the state."""
+
+    block_id: bytes
+    block: FinalBlock
+    transactions: Sequence[Verified] | None
+    """Already verified here; None where the block came whole under a certificate (J19)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """A block is executed and durable."""
+
+    job: Job
+    outcome: Outcome
+
+
+class Executor:
+    """The queue of final blocks and the one that is being executed."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        store: Store,
+        registry: Registry,
+        window: Window,
+        chain: Chain,
+        limits: Limits,
+        stages: Stages,
+        applied: Callable[[Applied], None],
+        failed: Callable[[Fault], None],
+    ) -> None:
+        """Bind to the node's parts; `applied` hears of each durable block, `failed` that this node diverged."""
+        self._runtime, self._store, self._registry, self._window = runtime, store, registry, window
+        self._chain, self._limits, self._stages = chain, limits, stages
+        self._applied, self._failed = applied, failed
+        self._queue: list[Job] = []
+        self._busy = False
+        self.diverged: Fault | None = None
+        self.next_height = chain.height + 1
+        """First height that is not in the queue."""
+
+    @property
+    def room(self) -> bool:
+        """Whether more blocks may be queued."""
+        return len(self._queue) < QUEUE_MAX
+
+    @property
+    def tip_id(self) -> bytes:
+        """Id of the last queued, or else of the last executed block."""
+        return self._queue[-1].block_id if self._queue else self._chain.block_id
+
+    def push(self, job: Job) -> None:
+        """Queue the block of height `next_height`; its finality is established."""
+        assert job.block.header.height == self.next_height, "blocks are executed in height order"
+        assert job.block.header.parent == self.tip_id, "final blocks form one chain"
+        self._queue.append(job)
+        self.next_height += 1
+        self._next()
+
+    def _next(self) -> None:
+        if self._busy or not self._queue or self.diverged is not None:
+            return
+        self._busy = True
+        work = self._work(self._queue[0])
+        self._runtime.call_soon(lambda: self._advance(work))
+
+    def _advance(self, work: Iterator[None]) -> None:
+        """One slice; then the loop may handle votes."""
+        try:
+            next(work)
+        except StopIteration:
+            return
+        except Fault as reason:
+            self.diverged = reason
+            self._failed(reason)
+            return
+        self._runtime.call_soon(lambda: self._advance(work))
+
+    def _work(self, job: Job) -> Iterator[None]:
+        runtime, stages, header = self._runtime, self._stages, job.block.header
+        self._compare_roots(job)
+        started = runtime.cpu_ns()
+        transactions = job.transactions
+        if transactions is None:
+            decoded: list[Verified] = []
+            raws = [raw for batch in job.block.batches for raw in batch]
+            for first in range(0, len(raws), DECODE):
+                decoded += trusted_transactions(self._registry, raws[first : first + DECODE])
+                yield
+            transactions = decoded
+        execution = Execution(self._registry, self._store.state, self._window, header, transactions)
+        while execution.step(UNITS):
+            stages.add("execute", runtime.cpu_ns() - started, 0)
+            yield
+            started = runtime.cpu_ns()
+        outcome = execution.finish()
+        stages.add("execute", runtime.cpu_ns() - started, len(transactions))
+        yield
+        started = runtime.cpu_ns()
+        staged = self._store.stage(
+            job.block, job.block_id, outcome.writes, outcome.receipts, receipts_root=outcome.receipts_root
+        )
+        for _ in staged:
+            if runtime.cpu_ns() - started > SLICE_NS:
+                stages.add("stage", runtime.cpu_ns() - started, 0)
+                yield
+                started = runtime.cpu_ns()
+        stages.add("stage", runtime.cpu_ns() - started, len(transactions))
+
+        def write() -> int:
+            begun = runtime.cpu_ns()
+            self._store.write(staged)
+            return runtime.cpu_ns() - begun
+
+        def written(result: int | BaseException) -> None:
+            if isinstance(result, BaseException):
+                raise result
+            begun = runtime.cpu_ns()
+            self._store.adopt(staged)
+            stages.add("commit", result + runtime.cpu_ns() - begun, len(transactions))
+            self._finish(job, outcome)
+
+        runtime.run_in_writer("store", write, written)
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        applied = self._store.applied
+        assert applied is not None, "just adopted"
+        header = job.block.header
+        self._window.add(header.height, header.time_ms, outcome.decided)
+        roots = Roots(header.height, applied.state_root, applied.results.root())
+        self._chain.executed(job.block_id, header, roots, self._limits.tx_lifetime_max_ms)
+        del self._queue[0]
+        self._busy = False
+        self._applied(Applied(job=job, outcome=outcome))
+        self._next()
+
+    def _compare_roots(self, job: Job) -> None:
+        """A final header that reports other results than ours: this node is wrong and must stop (consensus.md 3.7).
+
+        Raises:
+            Fault: storage/DIVERGED.
+        """
+        header = job.block.header
+        roots = self._chain.roots.get(header.exec_height)
+        if roots is not None and (roots.state_root, roots.results_root) != (header.state_root, header.results_root):
+            raise fault(
+                DIVERGED,
+                height=header.exec_height,
+                ours=roots.state_root,
+                certified=header.state_root,
+                first_seen_at=header.height,
+            )

@@ -1,0 +1,193 @@
+"""The batches this node knows and that are not yet final: who holds them, and which the next proposal lists.
+
+Plain data, no input or output: `dissemination` fills it, `consensus` asks it, `execution` empties it.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from cccnode.types.limits import (
+    BLOCK_BATCHES_MAX,
+    BLOCK_BYTES_MAX,
+    BLOCK_TXS_MAX,
+    BLOCK_WEIGHT_MAX,
+    UNCOVERED_BYTES_MAX,
+)
+from cccnode.types.transaction import Verified
+
+REMOVED_MAX = 4 * BLOCK_BATCHES_MAX
+"""Ids remembered after their batch left the pool."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One verified batch."""
+
+    id: bytes
+    transactions: tuple[Verified, ...]
+    creator: int | None
+    """Validator whose connection brought it, charged for it; None when it was pulled or reloaded."""
+    bytes: int
+    weight: int
+    expires_ms: int
+    """Latest deadline among its transactions: after that nothing in it can be decided."""
+    durable: bool = False
+    holders: set[int] = field(default_factory=set)
+    """Validators that said they hold it, this node included once it is durable."""
+
+    @property
+    def raws(self) -> tuple[bytes, ...]:
+        """The encoded transactions, in order."""
+        return tuple(transaction.raw for transaction in self.transactions)
+
+
+def make_entry(batch_id: bytes, transactions: Sequence[Verified], creator: int | None) -> Entry:
+    """The pool entry of a verified batch."""
+    return Entry(
+        id=batch_id,
+        transactions=tuple(transactions),
+        creator=creator,
+        bytes=sum(len(transaction.raw) for transaction in transactions),
+        weight=sum(transaction.weight for transaction in transactions),
+        expires_ms=max(transaction.transaction.valid_until_ms for transaction in transactions),
+    )
+
+
+class BatchPool:
+    """Batches by id, in order of arrival, and the transactions in them by id."""
+
+    def __init__(self, *, quorum: int) -> None:
+        """An empty pool for an epoch with that quorum."""
+        self._entries: dict[bytes, Entry] = {}
+        self._transactions: dict[bytes, bytes] = {}
+        self._early_holders: dict[bytes, set[int]] = {}
+        self._bytes_by_creator: dict[int, int] = {}
+        self._durable_count = 0
+        self._removed: dict[bytes, None] = {}
+        self.quorum = quorum
+
+    def __len__(self) -> int:
+        """Number of batches known."""
+        return len(self._entries)
+
+    def __contains__(self, batch_id: bytes) -> bool:
+        """Whether the batch is known, durable or not."""
+        return batch_id in self._entries
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Entries in order of arrival."""
+        return iter(self._entries.values())
+
+    def get(self, batch_id: bytes) -> Entry | None:
+        """The entry, durable or not."""
+        return self._entries.get(batch_id)
+
+    def ready(self, batch_id: bytes) -> Entry | None:
+        """The entry if it is durable here."""
+        entry = self._entries.get(batch_id)
+        return entry if entry is not None and entry.durable else None
+
+    def batch_of(self, tx_id: bytes) -> bytes | None:
+        """The batch in which a waiting transaction lies."""
+        return self._transactions.get(tx_id)
+
+    def creator_bytes(self, creator: int) -> int:
+        """Bytes of this creator that are neither final nor expired (J8)."""
+        return self._bytes_by_creator.get(creator, 0)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether some durable batch waits to be listed: wakes an idle network (J13)."""
+        return self._durable_count > 0
+
+    def add(self, entry: Entry) -> None:
+        """Take in a verified batch that is not known yet."""
+        self._entries[entry.id] = entry
+        entry.holders |= self._early_holders.pop(entry.id, set())
+        if entry.creator is not None:
+            self._bytes_by_creator[entry.creator] = self.creator_bytes(entry.creator) + entry.bytes
+        for transaction in entry.transactions:
+            self._transactions[transaction.id] = entry.id
+
+    def mark_durable(self, batch_id: bytes, me: int | None) -> Entry | None:
+        """The batch is synced to disk here; None when it is gone by now."""
+        entry = self._entries.get(batch_id)
+        if entry is None or entry.durable:
+            return None
+        entry.durable = True
+        self._durable_count += 1
+        if me is not None:
+            entry.holders.add(me)
+        return entry
+
+    def held_by(self, batch_id: bytes, validator: int) -> bool:
+        """Note that `validator` holds a batch; return whether the batch is, or was, known here."""
+        entry = self._entries.get(batch_id)
+        if entry is not None:
+            entry.holders.add(validator)
+            return True
+        if batch_id in self._removed:
+            return True
+        if len(self._early_holders) < BLOCK_BATCHES_MAX:
+            self._early_holders.setdefault(batch_id, set()).add(validator)
+        return False
+
+    def was_removed(self, batch_id: bytes) -> bool:
+        """Whether the batch was final or expired lately: its late copies and announcements mean nothing."""
+        return batch_id in self._removed
+
+    def early_holders(self, batch_id: bytes) -> set[int]:
+        """Who announced a batch that is not here yet."""
+        return self._early_holders.get(batch_id, set())
+
+    def remove(self, batch_ids: Collection[bytes]) -> list[Entry]:
+        """Forget batches that are final and stored, or that can no longer be decided."""
+        removed = []
+        for batch_id in batch_ids:
+            self._early_holders.pop(batch_id, None)
+            self._removed[batch_id] = None
+            entry = self._entries.pop(batch_id, None)
+            if entry is None:
+                continue
+            removed.append(entry)
+            self._durable_count -= entry.durable
+            if entry.creator is not None:
+                self._bytes_by_creator[entry.creator] -= entry.bytes
+            for transaction in entry.transactions:
+                if self._transactions.get(transaction.id) == batch_id:
+                    del self._transactions[transaction.id]
+        while len(self._removed) > REMOVED_MAX:
+            del self._removed[next(iter(self._removed))]
+        return removed
+
+    def expired(self, time_ms: int) -> list[bytes]:
+        """Batches of which no transaction can be decided by a block at or after `time_ms`."""
+        return [entry.id for entry in self._entries.values() if entry.expires_ms <= time_ms]
+
+    def select(self, *, exclude: Collection[bytes], time_ms: int) -> list[Entry]:
+        """What a proposal at `time_ms` lists: oldest first, within the block's limits (J2, J9).
+
+        Batches that a quorum does not hold yet are listed only up to a small budget: the voters that lack them
+        would have to fetch them first, which costs one more network delay.
+        """
+        chosen: list[Entry] = []
+        count = size = weight = uncovered = 0
+        for entry in self._entries.values():
+            if not entry.durable or entry.id in exclude or entry.expires_ms <= time_ms:
+                continue
+            if len(entry.holders) < self.quorum:
+                if uncovered + entry.bytes > UNCOVERED_BYTES_MAX:
+                    continue
+                uncovered += entry.bytes
+            if (
+                len(chosen) == BLOCK_BATCHES_MAX
+                or count + len(entry.transactions) > BLOCK_TXS_MAX
+                or size + entry.bytes > BLOCK_BYTES_MAX
+                or weight + entry.weight > BLOCK_WEIGHT_MAX
+            ):
+                break
+            chosen.append(entry)
+            count += len(entry.transactions)
+            size += entry.bytes
+            weight += entry.weight
+        return chosen

@@ -1,0 +1,427 @@
+"""Carries out what the consensus engine decides, in the order it decides it (consensus.md 3.1).
+
+Records go to the journal in their own writer thread, one sync for everything that waits; no message leaves before
+the records that precede it are durable.  Blocks are built and checked here, because only here meet the engine, the
+batches and the executed results.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cccnode.codec import DecodeError, decode, encode
+from cccnode.crypto.hashing import ZERO
+from cccnode.driver.chain import Chain
+from cccnode.driver.dissemination import Dissemination
+from cccnode.driver.links import Links
+from cccnode.driver.pool import BatchPool, Entry
+from cccnode.driver.runtime import Runtime, Timer
+from cccnode.driver.stages import Stages
+from cccnode.ledger.validity import CheckedBatch, check_body, check_window
+from cccnode.types.block import HEADER_VERSION, Body, Header, body_root
+from cccnode.types.errors import Fault
+from cccnode.types.limits import CLOCK_AHEAD_MS_MAX
+from cccnode.types.validators import EpochRecord
+from cccnode.types.vote import Vote
+from consensus.effects import (
+    Alarm,
+    Ancestor,
+    Blame,
+    Build,
+    CheckBody,
+    Effect,
+    EvidenceFound,
+    Finalized,
+    Persist,
+    Send,
+)
+from consensus.engine import Engine
+from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
+from consensus.messages import Message
+from consensus.records import Record, encode_record, record_view
+from p2p.frames import Channel
+from p2p.scores import Offence
+
+CHECKS_MAX = 64
+"""Blocks under check at a time: a few views' proposals and what a liar adds."""
+PRUNE_EVERY = 256
+"""Views after which journal files below the stored final block are dropped."""
+
+
+class VoteJournal(Protocol):
+    """The consensus journal; called in its writer thread only."""
+
+    def append(self, body: bytes) -> int:
+        """Write a record, return its sequence."""
+
+    def sync(self) -> None:
+        """Make every record durable."""
+
+    def prune(self, keep_from_sequence: int) -> None:
+        """Drop old files."""
+
+
+@dataclass(slots=True)
+class _Check:
+    """A proposal whose body is being checked."""
+
+    effect: CheckBody
+    missing: set[bytes]
+    timer: Timer | None = None
+
+
+class Voting:
+    """The engine with its hands: journal, network, builder, checker."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        links: Links,
+        engine: Engine,
+        journal: VoteJournal | None,
+        record: EpochRecord,
+        record_hash: bytes,
+        chain_id: bytes,
+        epoch: int,
+        me: int | None,
+        validators: dict[bytes, int],
+        chain: Chain,
+        pool: BatchPool,
+        dissemination: Dissemination,
+        stages: Stages,
+        finalized: Callable[[Finalized], None],
+    ) -> None:
+        """Bind the engine to the node's parts; `finalized` gets every final chain it reports."""
+        self.engine = engine
+        self.evidence: list[tuple[Vote, Vote]] = []
+        self.alarm: str | None = None
+        self._runtime, self._links, self._journal = runtime, links, journal
+        self._record, self._record_hash, self._chain_id, self._epoch = record, record_hash, chain_id, epoch
+        self._me, self._validators = me, validators
+        self._nodes: dict[int, list[bytes]] = {}
+        for node, index in validators.items():
+            self._nodes.setdefault(index, []).append(node)
+        self._chain, self._pool, self._dissemination = chain, pool, dissemination
+        self._stages, self._finalized = stages, finalized
+        self._checks: dict[bytes, _Check] = {}
+        self._unsynced: list[Record] = []
+        self._held: list[tuple[int, Send]] = []
+        self._appended = 0
+        self._durable = 0
+        self._syncing = False
+        self._timer: Timer | None = None
+        self._deadline: int | None = None
+        self._handling = False
+        self._inbox: list[Event] = []
+        self._first_sequence_of_view: list[tuple[int, int]] = []
+        self._pruned_view = 0
+        self._waiting = False
+
+    # Events in -------------------------------------------------------------------------------------------------------
+
+    def start(self, effects: Sequence[Effect]) -> None:
+        """Carry out what restoring the engine gave, and arm its timer."""
+        self._carry_out(effects)
+        self._rearm()
+
+    def on_frame(self, peer: bytes, payload: bytes) -> None:
+        """A frame on the CONSENSUS channel."""
+        started = self._runtime.cpu_ns()
+        try:
+            message: Message = decode(Message, payload)  # type: ignore[arg-type]  # a union is not a type[T] to mypy
+        except DecodeError as error:
+            self._links.punish(peer, Offence.MALFORMED, f"consensus: {error}")
+            return
+        self.handle(Received(peer=peer, validator=self._validators.get(peer), message=message))
+        self._stages.add("consensus", self._runtime.cpu_ns() - started)
+
+    def greet(self, peer: bytes) -> None:
+        """A validator connected: tell it where this node stands, so that whoever is behind learns it at once."""
+        if peer in self._validators:
+            self._links.send(peer, Channel.CONSENSUS, encode(self.engine.status_message()))
+
+    def handle(self, event: Event) -> None:
+        """Give the engine one event and carry out what follows; events raised meanwhile come after."""
+        self._inbox.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._inbox:
+                self._carry_out(self.engine.handle(self._inbox.pop(0), self._runtime.now_ms()))
+        finally:
+            self._handling = False
+        self._rearm()
+
+    def batch_ready(self, entry: Entry) -> None:
+        """A batch became durable: a reason to make a block, and perhaps what a proposal waits for."""
+        for block_id in [key for key, check in self._checks.items() if entry.id in check.missing]:
+            self._checks[block_id].missing.discard(entry.id)
+            self._try_check(block_id)
+        self.pending_changed()
+
+    def pending_changed(self) -> None:
+        """Tell the engine whether batches wait here that this node would list."""
+        if self._pool.waiting != self._waiting:
+            self._waiting = self._pool.waiting
+            self.handle(Pending(waiting=self._waiting))
+
+    def executed(self, header: Header, receipts: int) -> None:
+        """A final block is executed and stored."""
+        self.handle(Executed(header=header, receipts=receipts))
+        for block_id in list(self._checks):
+            self._try_check(block_id)
+        self._prune(header.view)
+
+    # Effects out -----------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Persist(record=record, sync=sync):
+                    self._persist(record, sync=sync)
+                case Send():
+                    self._send(effect)
+                case Build():
+                    # After the effects that precede it, as an event of its own: it may take a while.
+                    self._runtime.call_soon(lambda build=effect: self._build(build))  # type: ignore[misc]
+                case CheckBody():
+                    self._begin_check(effect)
+                case Finalized():
+                    for block in effect.blocks:
+                        self._chain.bodies[block.block_id] = (block.header.height, block.body)
+                    self._finalized(effect)
+                case EvidenceFound(first=first, second=second):
+                    self.evidence.append((first, second))
+                case Blame(peer=peer, reason=reason):
+                    self._links.punish(peer, Offence.INVALID_VOTE, reason)
+                case Alarm(reason=reason):
+                    self.alarm = reason
+
+    def _persist(self, record: Record, *, sync: bool) -> None:
+        if self._journal is None:
+            return
+        self._unsynced.append(record)
+        if sync:
+            self._appended += 1
+        if sync and not self._syncing:
+            self._sync_journal()
+
+    def _sync_journal(self) -> None:
+        """Group commit: all records that wait, one sync, in the journal's own thread."""
+        journal = self._journal
+        assert journal is not None
+        self._syncing = True
+        records, self._unsynced = self._unsynced, []
+        upto = self._appended
+
+        def job() -> list[tuple[int, int]]:
+            written = [(record_view(record), journal.append(encode_record(record))) for record in records]
+            journal.sync()
+            return written
+
+        self._runtime.run_in_writer("journal", job, lambda result: self._journal_synced(upto, result))
+
+    def _journal_synced(self, upto: int, result: list[tuple[int, int]] | BaseException) -> None:
+        if isinstance(result, BaseException):
+            raise result
+        self._syncing = False
+        self._durable = upto
+        self._first_sequence_of_view.extend(result)
+        if self._durable < self._appended:
+            self._sync_journal()
+        held, self._held = self._held, []
+        for mark, send in held:
+            if mark <= self._durable:
+                self._transmit(send)
+            else:
+                self._held.append((mark, send))
+
+    def _send(self, send: Send) -> None:
+        if self._appended > self._durable and self._journal is not None:
+            self._held.append((self._appended, send))
+        else:
+            self._transmit(send)
+
+    def _transmit(self, send: Send) -> None:
+        payload = encode(send.message)
+        if send.to is not None:
+            self._links.send(send.to, Channel.CONSENSUS, payload)
+            return
+        connected = self._links.connected()
+        for node in self._validators:
+            if node in connected:
+                self._links.send(node, Channel.CONSENSUS, payload)
+
+    def _rearm(self) -> None:
+        deadline = self.engine.deadline_ms
+        if deadline == self._deadline and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deadline, self._timer = deadline, None
+        if deadline is not None:
+            wait = max(0, deadline - self._runtime.now_ms())
+            self._timer = self._runtime.call_later(wait, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.handle(Tick())
+
+    def _prune(self, view: int) -> None:
+        """Drop journal files that lie wholly below the stored final block."""
+        journal = self._journal
+        if journal is None or view < self._pruned_view + PRUNE_EVERY:
+            return
+        self._pruned_view = view
+        kept = [(seen, sequence) for seen, sequence in self._first_sequence_of_view if seen >= view]
+        self._first_sequence_of_view = kept
+        if kept:
+            oldest = min(sequence for _, sequence in kept)
+            self._runtime.run_in_writer("journal", lambda: journal.prune(oldest), _raise)
+
+    # Building --------------------------------------------------------------------------------------------------------
+
+    def _build(self, build: Build) -> None:
+        """R2: a block on that parent, or an honest refusal."""
+        above = self._chain.above(build.ancestors)
+        roots = self._chain.roots.get(build.exec_height)
+        if above is None or roots is None:
+            self.handle(BuildDeclined(view=build.view))
+            return
+        time_ms = max(build.parent.time_ms + 1, self._runtime.wall_ms())
+        entries: list[Entry] = []
+        if not build.empty:
+            entries = self._pool.select(exclude=self._chain.listed(above), time_ms=time_ms)
+            entries = self._within_window(entries, above, time_ms)
+        header = self._header(build, above, entries, time_ms)
+        body = tuple(entry.id for entry in entries)
+        self.handle(Built(view=build.view, header=header, body=body))
+
+    def _within_window(self, entries: list[Entry], above: Sequence[Ancestor], time_ms: int) -> list[Entry]:
+        """As many of `entries` as the duplicate window still takes (J5)."""
+        limits = self._record.limits
+        room = limits.window_tx_max
+        for earlier, count in self._chain.window_headers(above):
+            if earlier <= time_ms - limits.tx_lifetime_max_ms:
+                break
+            room -= count
+        chosen = []
+        for entry in entries:
+            room -= len(entry.transactions)
+            if room < 0:
+                break
+            chosen.append(entry)
+        return chosen
+
+    def _header(self, build: Build, above: Sequence[Ancestor], entries: Sequence[Entry], time_ms: int) -> Header:
+        roots = self._chain.roots[build.exec_height]
+        assert self._me is not None, "only validators build"
+        return Header(
+            version=HEADER_VERSION,
+            chain=self._chain_id,
+            epoch=self._epoch,
+            view=build.view,
+            height=build.parent.height + 1,
+            parent=build.parent_id,
+            parent_view=build.parent_view,
+            time_ms=time_ms,
+            proposer=self._me,
+            body_root=body_root(tuple(entry.id for entry in entries)),
+            tx_count=sum(len(entry.transactions) for entry in entries),
+            body_bytes=sum(entry.bytes for entry in entries),
+            exec_height=build.exec_height,
+            state_root=roots.state_root,
+            results_root=roots.results_root,
+            history_root=self._chain.history_root(above),
+            epoch_record_hash=self._record_hash,
+            next_epoch_record_hash=ZERO,
+            extra_hash=ZERO,
+        )
+
+    # Checking --------------------------------------------------------------------------------------------------------
+
+    def _begin_check(self, effect: CheckBody) -> None:
+        self._chain.bodies[effect.block_id] = (effect.header.height, effect.body)
+        if effect.block_id in self._checks:
+            self._checks[effect.block_id].effect = effect
+        else:
+            while len(self._checks) >= CHECKS_MAX:
+                self._end_check(next(iter(self._checks)))
+            self._checks[effect.block_id] = _Check(effect, set())
+        self._fetch_missing(self._checks[effect.block_id])
+        self._try_check(effect.block_id)
+
+    def _fetch_missing(self, check: _Check) -> None:
+        """Ask for batches that are not durable here: of the proposer first, then of whoever announced them."""
+        effect = check.effect
+        check.missing = {batch for batch in effect.body if self._pool.ready(batch) is None}
+        proposer = self._nodes.get(effect.proposer, [])
+        for batch in effect.body:
+            if batch in check.missing:
+                holders = [node for index in sorted(self._pool.early_holders(batch)) for node in self._nodes[index]]
+                self._dissemination.want(batch, [*holders, *proposer])
+
+    def _end_check(self, block_id: bytes) -> None:
+        check = self._checks.pop(block_id)
+        if check.timer is not None:
+            check.timer.cancel()
+
+    def _try_check(self, block_id: bytes) -> None:
+        """Answer if everything needed is here; missing things are never the block's fault."""
+        check = self._checks[block_id]
+        header, body = check.effect.header, check.effect.body
+        if header.height <= self._chain.height:
+            self._end_check(block_id)
+            return
+        above = self._chain.above(check.effect.ancestors)
+        if check.missing or above is None or header.exec_height > self._chain.height:
+            return
+        roots = self._chain.roots.get(header.exec_height)
+        if roots is None:
+            return  # Executed before this node's memory begins: undetermined, so no vote.
+        ahead_ms = header.time_ms - self._runtime.wall_ms() - CLOCK_AHEAD_MS_MAX
+        if ahead_ms > 0:
+            if check.timer is None:
+                check.timer = self._runtime.call_later(ahead_ms, lambda: self._retry(block_id))
+            return
+        self._fetch_missing(check)
+        if check.missing:
+            return  # Dropped as expired while the check waited for something else.
+        reason = self._fault(header, body, above)
+        if reason is None and (header.state_root, header.results_root) != (roots.state_root, roots.results_root):
+            reason = f"results at height {roots.height} differ"
+        self._end_check(block_id)
+        if reason is None:
+            self.handle(BodyReady(block_id=block_id))
+        else:
+            self.handle(BodyInvalid(block_id=block_id, reason=reason))
+
+    def _retry(self, block_id: bytes) -> None:
+        if block_id in self._checks:
+            self._checks[block_id].timer = None
+            self._try_check(block_id)
+
+    def _fault(self, header: Header, body: Body, above: Sequence[Ancestor]) -> str | None:
+        """Which rule the block breaks that can be judged now that everything is here; None if it keeps all."""
+        if header.history_root != self._chain.history_root(above):
+            return "history_root"
+        batches = []
+        for batch_id in body:
+            entry = self._pool.ready(batch_id)
+            assert entry is not None, "asked for just before"
+            batches.append(
+                CheckedBatch(id=entry.id, transactions=entry.transactions, size=entry.bytes, weight=entry.weight)
+            )
+        try:
+            check_body(header, body, batches)
+            check_window(header, self._chain.window_headers(above), self._record.limits)
+        except Fault as fault:
+            return str(fault)
+        return None
+
+
+def _raise(result: object) -> None:
+    if isinstance(result, BaseException):
+        raise result

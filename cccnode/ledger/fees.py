@@ -1,0 +1,45 @@
+"""What a transaction costs, and who takes it: the ledger knows the formula, a module knows the money."""
+
+from typing import Annotated, Final, Protocol
+
+from msgspec import Meta
+
+from cccnode.codec import Noun
+from cccnode.ledger.state import Overlay, Reader
+from cccnode.types.scalars import AssetId
+
+FEE_FREE_BYTES: Final = 512
+"""Bytes of a transaction that `fee_base` pays for."""
+FEE_RATE_MAX: Final = 10**12
+"""Bound of either rate, so that no fee comes near the largest amount."""
+
+Rate = Annotated[int, Meta(ge=0, le=FEE_RATE_MAX)]
+
+
+class FeeSchedule(Noun, frozen=True, array_like=True, gc=False):
+    """The rates of a block: constant within it, read from state at its begin."""
+
+    asset: AssetId
+    base: Rate
+    per_byte: Rate
+    """For each byte above `FEE_FREE_BYTES`."""
+
+    def fee(self, size: int) -> int:
+        """The fee of a transaction of `size` encoded bytes, in base units."""
+        return self.base + self.per_byte * max(0, size - FEE_FREE_BYTES)
+
+
+class Fees(Protocol):
+    """The module that holds the fee asset."""
+
+    def schedule(self, state: Reader) -> FeeSchedule:
+        """The rates now."""
+
+    def available(self, state: Reader, schedule: FeeSchedule, payer: bytes) -> int:
+        """What `payer` could pay now, in base units."""
+
+    def charge(self, state: Overlay, schedule: FeeSchedule, payer: bytes, fee: int) -> int:
+        """Take `fee` from `payer`, or what is there; return what was taken (J4)."""
+
+    def collect(self, state: Overlay, schedule: FeeSchedule, total: int) -> None:
+        """Credit all that was charged in a block, before the modules' end-of-block rules run."""

@@ -1,0 +1,156 @@
+"""The registry joins the modules: one decoder, one dispatch table, one error table, one list of queries and verbs.
+
+It is built once from the ordered tuple of modules (the order is consensus-critical: genesis and end-of-block hooks run
+in it) and never changes.  Two modules that claim the same number, name, tag, code or account are our own mistake and
+stop the program at import.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, Union
+
+import msgspec
+
+from cccnode import codec
+from cccnode.codec import Noun
+from cccnode.ledger.fees import Fees
+from cccnode.ledger.module import Handler, Message, Module, Query, Verb
+from cccnode.ledger.state import DictState, Overlay, Reader, StateView, Writes, module_account, writes_of
+from cccnode.types.errors import (
+    CORE_ERRORS,
+    MALFORMED,
+    NON_CANONICAL,
+    UNKNOWN_MESSAGE,
+    ErrorSpec,
+    Fault,
+    fault,
+)
+from cccnode.types.transaction import Transaction
+
+_MESSAGES_FIELD = 7
+"""Index of the messages in an encoded transaction."""
+
+
+class Authority(Protocol):
+    """The module that knows whose keys may act for an account (D4)."""
+
+    def refusal(self, state: Reader, transaction: Transaction[Any]) -> Fault | None:
+        """Why the signers may not do this now, or None.  Reads current keys, weights, thresholds and status."""
+
+    def is_application(self, transaction: Transaction[Any]) -> bool:
+        """Whether it is exactly one membership application: free, and from an account that does not exist yet."""
+
+
+class Registry:
+    """The modules of a city, joined."""
+
+    def __init__(self, modules: Sequence[Module], *, authority: Authority, fees: Fees) -> None:
+        """Join `modules`, in this order; `authority` and `fees` are two of them, seen from the ledger."""
+        self.modules = tuple(modules)
+        self.authority = authority
+        self.fees = fees
+        self.messages: Mapping[int, Message] = _table(
+            (_tag(module, message), message) for module in modules for message in module.messages
+        )
+        """Every message by tag."""
+        self.handlers: Mapping[type[Noun], Handler] = {row.kind: row.handle for row in self.messages.values()}
+        self.queries: Mapping[str, Query] = _table((row.method, row) for module in modules for row in module.queries)
+        """Every query by method name: RPC routes."""
+        self.verbs: Mapping[str, Verb] = _table((row.name, row) for module in modules for row in module.verbs)
+        """Every CLI verb by name."""
+        errors = [*CORE_ERRORS, *(row for module in modules for row in module.errors)]
+        self.errors: Mapping[int, ErrorSpec] = _table((row.code, row) for row in errors)
+        """The whole error table by number; names are unique too."""
+        _table((row.name, row) for row in errors)
+        self.by_name: Mapping[str, Module] = _table((module.name, module) for module in modules)
+        _table((module.number, module) for module in modules)
+        self.accounts: Mapping[bytes, str] = _table(
+            (module_account(name), name) for module in modules for name in module.accounts
+        )
+        """Module accounts and their names."""
+        self.module_accounts = frozenset(self.accounts)
+        self._weights = {row.kind: row.weight for row in self.messages.values()}
+        kinds = tuple(row.kind for row in self.messages.values())
+        # The union of all message types exists only at run time, so no checker can follow it.
+        self.transaction: Any = Transaction[Union[kinds]]  # type: ignore[valid-type]  # noqa: UP007
+        self._decoder: msgspec.msgpack.Decoder[Transaction[Any]] = codec.decoder(self.transaction)
+
+    def decode(self, raw: bytes) -> Transaction[Any]:
+        """A transaction from foreign bytes.
+
+        Raises:
+            Fault: core/MALFORMED, core/UNKNOWN_MESSAGE or core/NON_CANONICAL.
+        """
+        transaction = self.decode_trusted(raw)
+        if codec.encode(transaction) != raw:
+            raise fault(NON_CANONICAL, bytes=len(raw))
+        return transaction
+
+    def decode_trusted(self, raw: bytes) -> Transaction[Any]:
+        """A transaction from bytes whose canonical form was checked before (own store, final blocks).
+
+        Raises:
+            Fault: core/MALFORMED or core/UNKNOWN_MESSAGE.
+        """
+        try:
+            return self._decoder.decode(raw)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise self._diagnosis(raw, str(error)) from None
+
+    def _diagnosis(self, raw: bytes, reason: str) -> Fault:
+        """Why a transaction does not decode; the slow way, for refused bytes only."""
+        try:
+            fields = codec.decode_trusted(list[Any], raw)
+            tags = [message[0] for message in fields[_MESSAGES_FIELD]]
+        except (codec.DecodeError, LookupError, TypeError):
+            return fault(MALFORMED, reason=reason)
+        for tag in tags:
+            if isinstance(tag, int) and tag not in self.messages:
+                return fault(UNKNOWN_MESSAGE, tag=tag)
+        return fault(MALFORMED, reason=reason)
+
+    def weight(self, messages: Iterable[Noun]) -> int:
+        """The static weight of a transaction's messages (J2)."""
+        total = 0
+        for message in messages:
+            weight = self._weights[type(message)]
+            total += weight if isinstance(weight, int) else weight(message)
+        return total
+
+    def answer(self, method: str, view: StateView, params: Noun) -> object:
+        """The answer to a query over a committed state; its type is the query's `result`.
+
+        Raises:
+            Fault: the query's own, such as rpc/NOT_FOUND.
+            KeyError: there is no such query (the caller looks it up in `queries` first).
+        """
+        return self.queries[method].answer(Overlay(view), params)
+
+    def genesis_writes(self, document: object) -> Writes:
+        """The first state: every module's genesis hook over an empty state, in order.
+
+        Raises:
+            Fault: genesis/INVALID, naming what a module found wrong.
+        """
+        state = Overlay(DictState())
+        for module in self.modules:
+            if module.genesis is not None:
+                module.genesis(state, document)
+                state.commit()
+        return writes_of(state)
+
+
+def _tag(module: Module, message: Message) -> int:
+    """The wire tag of a message; it must carry its module's number."""
+    tag = message.kind.__struct_config__.tag
+    assert isinstance(tag, int), f"{message.kind.__name__} has no number"
+    assert tag >> 8 == module.number, f"{message.kind.__name__} is not numbered in module {module.name}"
+    return tag
+
+
+def _table(rows: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping in which no key is claimed twice."""
+    table: dict[Any, Any] = {}
+    for key, value in rows:
+        assert key not in table, f"{key!r} is claimed twice"
+        table[key] = value
+    return table

@@ -1,0 +1,209 @@
+"""What a final block does to the state: the one function behind live running, replay and sync.
+
+Execution reads the committed state, the duplicate window and the block; it changes none of them and returns an
+`Outcome`, so it can be sliced, repeated or dropped at any point (J16).  Each transaction is decided or skipped (J3),
+and a decided one is refused (authority, no effect), fails (fee kept) or succeeds (J4).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from cccnode.codec import encode
+from cccnode.crypto import merkle
+from cccnode.crypto.hashing import ZERO
+from cccnode.ledger.module import Context
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import Overlay, StateView, Writes, add_write
+from cccnode.ledger.window import Window
+from cccnode.types.block import Header
+from cccnode.types.errors import TX_FEE_TOO_LOW, TX_INSUFFICIENT_FEE_BALANCE, Fault
+from cccnode.types.receipt import OK, Receipt
+from cccnode.types.transaction import Verified
+
+_SEAL_UNITS = 4
+"""Written items or hashed receipts that cost about as much as executing one transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of a block."""
+
+    height: int
+    time_ms: int
+    writes: Writes
+    """Encoded changes by group and item; None deletes."""
+    receipts: tuple[bytes, ...]
+    """Encoded, in block order; at the end one with a zero tx_id if block-level rules emitted events."""
+    receipts_root: bytes
+    """RFC 6962 root over `receipts`."""
+    decided: tuple[bytes, ...]
+    """Ids of the decided transactions: receipt i belongs to decided[i].  For `Window.add` and the index."""
+    codes: tuple[int, ...]
+    """Receipt codes, parallel to `decided`."""
+    skipped: int
+    """Transactions of the block that were not decided: expired, too far ahead, or decided before."""
+    fees: int
+    """Summed fees, in base units of the fee asset."""
+
+
+class _Phase(Enum):
+    TRANSACTIONS = auto()
+    END_BLOCK = auto()
+    WRITES = auto()
+    ROOT = auto()
+    DONE = auto()
+
+
+class Execution:
+    """A block being executed: call `step` until it returns False, then `finish`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        view: StateView,
+        window: Window,
+        header: Header,
+        transactions: Sequence[Verified],
+    ) -> None:
+        """Begin.  `transactions` are those of the block's batches, joined in the order of the body."""
+        self._registry = registry
+        self._window = window
+        self._transactions = transactions
+        self._state = Overlay(view)
+        self._context = Context(self._state, header.height, header.time_ms, registry.module_accounts)
+        self._fee_module, self._authority = registry.fees, registry.authority
+        self._schedule = registry.fees.schedule(self._state)
+        self._phase = _Phase.TRANSACTIONS
+        self._next = 0
+        self._receipts: list[bytes] = []
+        self._leaves: list[bytes] = []
+        self._decided: dict[bytes, int] = {}
+        self._fees = 0
+        self._writes: Writes = {}
+        self._changes: Iterator[tuple[bytes, bytes, bytes | None]] = iter(())
+
+    def step(self, units: int = 256) -> bool:
+        """Do about `units` transactions' worth of work (256 take about 2 ms); False when nothing is left."""
+        match self._phase:
+            case _Phase.TRANSACTIONS:
+                self._run_transactions(units)
+            case _Phase.END_BLOCK:
+                self._end_block()
+            case _Phase.WRITES:
+                self._collect_writes(units * _SEAL_UNITS)
+            case _Phase.ROOT:
+                self._fold_leaves(units * _SEAL_UNITS)
+            case _Phase.DONE:
+                pass
+        return self._phase is not _Phase.DONE
+
+    def finish(self) -> Outcome:
+        """The outcome; does whatever work is left."""
+        while self.step():
+            pass
+        return Outcome(
+            height=self._context.height,
+            time_ms=self._context.time_ms,
+            writes=self._writes,
+            receipts=tuple(self._receipts),
+            receipts_root=self._leaves[0] if self._leaves else merkle.EMPTY_ROOT,
+            decided=tuple(self._decided),
+            codes=tuple(self._decided.values()),
+            skipped=len(self._transactions) - len(self._decided),
+            fees=self._fees,
+        )
+
+    def _run_transactions(self, count: int) -> None:
+        now = self._context.time_ms
+        horizon = now + self._window.lifetime_ms
+        decided, earlier = self._decided, self._window.ids
+        stop = min(self._next + count, len(self._transactions))
+        for index in range(self._next, stop):
+            verified = self._transactions[index]
+            if not now < verified.transaction.valid_until_ms <= horizon:
+                continue
+            if verified.id in decided or verified.id in earlier:
+                continue
+            self._decide(verified)
+        self._next = stop
+        if stop == len(self._transactions):
+            self._phase = _Phase.END_BLOCK
+
+    def _decide(self, verified: Verified) -> None:
+        """Authority, fee, messages (J4); exactly one receipt whatever happens."""
+        context, transaction = self._context, verified.transaction
+        context.account = transaction.account
+        context.events = []
+        fee = 0
+        refused = self._authority.refusal(self._state, transaction)
+        if refused is not None:
+            code = refused.spec.code
+        elif self._authority.is_application(transaction):
+            code = self._run_messages(transaction.messages)
+        elif (due := self._schedule.fee(len(verified.raw))) > transaction.fee_max:
+            code = TX_FEE_TOO_LOW.code
+        else:
+            payer = transaction.fee_payer or transaction.account
+            fee = self._fee_module.charge(self._state, self._schedule, payer, due)
+            self._state.commit()
+            code = self._run_messages(transaction.messages) if fee == due else TX_INSUFFICIENT_FEE_BALANCE.code
+        self._decided[verified.id] = code
+        self._fees += fee
+        self._add_receipt(verified.id, code, fee)
+
+    def _run_messages(self, messages: tuple[object, ...]) -> int:
+        """All messages or none: the code of the first that fails, or OK."""
+        handlers, context = self._registry.handlers, self._context
+        try:
+            for message in messages:
+                handlers[type(message)](context, message)  # type: ignore[index]
+        except Fault as failure:
+            self._state.rollback()
+            context.events = []
+            return failure.spec.code
+        self._state.commit()
+        return OK
+
+    def _add_receipt(self, tx_id: bytes, code: int, fee: int) -> None:
+        raw = encode(Receipt(tx_id, code, fee, tuple(self._context.events)))
+        self._receipts.append(raw)
+        self._leaves.append(merkle.leaf_hash(raw))
+
+    def _end_block(self) -> None:
+        """Block-level rules, in the order of the modules; their events get a receipt of their own."""
+        context = self._context
+        self._fee_module.collect(self._state, self._schedule, self._fees)
+        context.account, context.events = b"", []
+        for module in self._registry.modules:
+            if module.end_block is not None:
+                module.end_block(context)
+                self._state.commit()
+        if context.events:
+            self._add_receipt(ZERO, OK, 0)
+        self._changes = self._state.changes()
+        self._phase = _Phase.WRITES
+
+    def _collect_writes(self, count: int) -> None:
+        for _ in range(count):
+            change = next(self._changes, None)
+            if change is None:
+                self._phase = _Phase.ROOT
+                return
+            group, item, raw = change
+            add_write(self._writes, group, item, raw)
+
+    def _fold_leaves(self, count: int) -> None:
+        """Fold the receipts' tree, whole levels at a time, until the budget is spent (RFC 6962, as merkle.root)."""
+        while len(self._leaves) > 1 and count > 0:
+            count -= len(self._leaves)
+            self._leaves = merkle.next_level(self._leaves)
+        if len(self._leaves) <= 1:
+            self._phase = _Phase.DONE
+
+
+def apply_block(
+    registry: Registry, view: StateView, window: Window, header: Header, transactions: Sequence[Verified]
+) -> Outcome:
+    """Execute a block in one go."""
+    return Execution(registry, view, window, header, transactions).finish()

@@ -1,0 +1,258 @@
+"""What waits: admitted transactions until a block decides them or their deadline passes.
+
+Pure: the caller gives the clock, the applied state and the duplicate window.  Every refusal is named (J7).  A
+transaction stays here after it went into a batch, because its fee stays reserved until it is decided or expired.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import Overlay, StateView
+from cccnode.ledger.window import Window
+from cccnode.types.errors import (
+    POOL_APPLICATIONS,
+    POOL_FULL,
+    POOL_PAYER_LIMIT,
+    POOL_PENDING,
+    TX_DUPLICATE,
+    TX_EXPIRED,
+    TX_EXPIRY_TOO_FAR,
+    TX_FEE_TOO_LOW,
+    TX_INSUFFICIENT_FEE_BALANCE,
+    Fault,
+    fault,
+)
+from cccnode.types.limits import (
+    ADMISSION_MARGIN_MS,
+    APPLICATIONS_PENDING_MAX,
+    BATCH_BYTES_MAX,
+    BATCH_TXS_MAX,
+    BLOCK_WEIGHT_MAX,
+    MEMPOOL_BYTES_MAX,
+    MEMPOOL_TXS_MAX,
+    PENDING_PER_PAYER_MAX,
+)
+from cccnode.types.transaction import Verified
+
+Status = Literal["admitted", "batched"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """Bounds of one node's mempool: local, so they may differ between nodes."""
+
+    transactions: int = MEMPOOL_TXS_MAX
+    size: int = MEMPOOL_BYTES_MAX
+    per_payer: int = PENDING_PER_PAYER_MAX
+    applications: int = APPLICATIONS_PENDING_MAX
+
+
+@dataclass(slots=True)
+class _Payer:
+    """What one fee payer has waiting."""
+
+    count: int = 0
+    fees: int = 0
+    """Summed fee_max of all of them: reserved against the balance."""
+    queue: deque[Verified] = field(default_factory=deque)
+    """Those not yet in a batch, oldest first; may hold forgotten ones, which `take` passes over."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    verified: Verified
+    payer: bytes
+    fee: int
+    application: bool
+    status: Status = "admitted"
+
+
+class Mempool:
+    """The waiting room of one node."""
+
+    def __init__(self, registry: Registry, caps: Caps | None = None) -> None:
+        """An empty mempool."""
+        self._registry = registry
+        self._caps = caps or Caps()
+        self._entries: dict[bytes, _Entry] = {}
+        self._payers: dict[bytes, _Payer] = {}
+        self._turns: OrderedDict[bytes, None] = OrderedDict()
+        """Payers that may have something to batch, in the order of their turns."""
+        self._seconds: list[int] = []
+        """Heap of the seconds in which a deadline lies."""
+        self._deadlines: dict[int, dict[bytes, None]] = {}
+        """Ids by the second of their deadline, so that a decided one can be dropped at once."""
+        self._size = 0
+        self._waiting = 0
+        self._applications = 0
+
+    def __len__(self) -> int:
+        """How many transactions are here, batched ones included."""
+        return len(self._entries)
+
+    @property
+    def waiting(self) -> int:
+        """How many are not yet in a batch."""
+        return self._waiting
+
+    @property
+    def size(self) -> int:
+        """Their bytes, batched ones included."""
+        return self._size
+
+    def status(self, tx_id: bytes) -> Status | None:
+        """`admitted` or `batched`, or None when it is not here."""
+        entry = self._entries.get(tx_id)
+        return None if entry is None else entry.status
+
+    def admit(self, verified: Verified, *, wall_ms: int, view: StateView, window: Window) -> Fault | None:
+        """Take a transaction in, or say why not; `view` is the applied state."""
+        refused = (
+            self._refused_by_time(verified, wall_ms, window)
+            or self._refused_by_room(verified)
+            or self._refused_by_state(verified, view)
+        )
+        if refused is None:
+            self._insert(verified)
+        return refused
+
+    def _refused_by_time(self, verified: Verified, wall_ms: int, window: Window) -> Fault | None:
+        deadline = verified.transaction.valid_until_ms
+        if verified.id in self._entries:
+            return fault(POOL_PENDING, tx_id=verified.id)
+        decided = window.find(verified.id)
+        if decided is not None:
+            return fault(TX_DUPLICATE, tx_id=verified.id, height=decided.height)
+        if deadline <= wall_ms:
+            return fault(TX_EXPIRED, valid_until_ms=deadline, now_ms=wall_ms)
+        latest = wall_ms + window.lifetime_ms - min(ADMISSION_MARGIN_MS, window.lifetime_ms // 10)
+        if deadline > latest:
+            return fault(TX_EXPIRY_TOO_FAR, valid_until_ms=deadline, latest_ms=latest)
+        return None
+
+    def _refused_by_room(self, verified: Verified) -> Fault | None:
+        caps = self._caps
+        if len(self._entries) >= caps.transactions or self._size + len(verified.raw) > caps.size:
+            return fault(POOL_FULL, transactions=len(self._entries), bytes=self._size)
+        if self._registry.authority.is_application(verified.transaction):
+            if self._applications >= caps.applications:
+                return fault(POOL_APPLICATIONS, waiting=self._applications)
+            return None
+        payer = self._payers.get(_payer_of(verified))
+        if payer is not None and payer.count >= caps.per_payer:
+            return fault(POOL_PAYER_LIMIT, payer=_payer_of(verified), limit=caps.per_payer)
+        return None
+
+    def _refused_by_state(self, verified: Verified, view: StateView) -> Fault | None:
+        registry, transaction = self._registry, verified.transaction
+        state = Overlay(view)
+        refused = registry.authority.refusal(state, transaction)
+        if refused is not None or registry.authority.is_application(transaction):
+            return refused
+        schedule = registry.fees.schedule(state)
+        fee = schedule.fee(len(verified.raw))
+        if transaction.fee_max < fee:
+            return fault(TX_FEE_TOO_LOW, fee=fee, fee_max=transaction.fee_max)
+        address = _payer_of(verified)
+        payer = self._payers.get(address)
+        needed = transaction.fee_max + (payer.fees if payer else 0)
+        available = registry.fees.available(state, schedule, address)
+        if available < needed:
+            return fault(TX_INSUFFICIENT_FEE_BALANCE, payer=address, available=available, needed=needed)
+        return None
+
+    def _insert(self, verified: Verified) -> None:
+        address = _payer_of(verified)
+        application = self._registry.authority.is_application(verified.transaction)
+        fee = 0 if application else verified.transaction.fee_max
+        payer = self._payers.setdefault(address, _Payer())
+        payer.count += 1
+        payer.fees += fee
+        payer.queue.append(verified)
+        self._turns.setdefault(address)
+        self._entries[verified.id] = _Entry(verified, address, fee, application)
+        second = _second_of(verified)
+        if second not in self._deadlines:
+            heapq.heappush(self._seconds, second)
+            self._deadlines[second] = {}
+        self._deadlines[second][verified.id] = None
+        self._size += len(verified.raw)
+        self._waiting += 1
+        self._applications += application
+
+    def take(
+        self,
+        max_txs: int = BATCH_TXS_MAX,
+        max_bytes: int = BATCH_BYTES_MAX,
+        max_weight: int = BLOCK_WEIGHT_MAX,
+    ) -> list[Verified]:
+        """The next batch: one transaction per payer in turn, each payer's oldest first; they become `batched`.
+
+        Stops at the first that does not fit, so that a large one is never overtaken for ever.
+        """
+        taken: list[Verified] = []
+        while self._turns and len(taken) < max_txs:
+            address, _ = self._turns.popitem(last=False)
+            payer = self._payers.get(address)
+            while payer is not None and payer.queue and self.status(payer.queue[0].id) != "admitted":
+                payer.queue.popleft()
+            if payer is None or not payer.queue:
+                continue
+            verified = payer.queue[0]
+            max_bytes -= len(verified.raw)
+            max_weight -= verified.weight
+            if max_bytes < 0 or max_weight < 0:
+                self._turns[address] = None
+                self._turns.move_to_end(address, last=False)
+                break
+            payer.queue.popleft()
+            if payer.queue:
+                self._turns[address] = None
+            self._entries[verified.id].status = "batched"
+            self._waiting -= 1
+            taken.append(verified)
+        return taken
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Drop decided transactions: their fees are no longer reserved.  Unknown ids are ignored."""
+        for tx_id in ids:
+            entry = self._entries.pop(tx_id, None)
+            if entry is not None:
+                self._release(entry)
+
+    def expire(self, time_ms: int) -> list[bytes]:
+        """Drop what no block after a final block of `time_ms` can decide any more; return the ids (J6)."""
+        expired: list[bytes] = []
+        while self._seconds and self._seconds[0] <= time_ms // 1000:
+            ids = self._deadlines[self._seconds[0]]
+            due = [tx_id for tx_id in ids if self._entries[tx_id].verified.transaction.valid_until_ms <= time_ms]
+            expired += due
+            self.forget(due)
+            if ids:
+                break
+            del self._deadlines[heapq.heappop(self._seconds)]
+        return expired
+
+    def _release(self, entry: _Entry) -> None:
+        payer = self._payers[entry.payer]
+        payer.count -= 1
+        payer.fees -= entry.fee
+        if payer.count == 0:
+            del self._payers[entry.payer]
+        del self._deadlines[_second_of(entry.verified)][entry.verified.id]
+        self._size -= len(entry.verified.raw)
+        self._waiting -= entry.status == "admitted"
+        self._applications -= entry.application
+
+
+def _payer_of(verified: Verified) -> bytes:
+    transaction = verified.transaction
+    return transaction.fee_payer or transaction.account
+
+
+def _second_of(verified: Verified) -> int:
+    return verified.transaction.valid_until_ms // 1000

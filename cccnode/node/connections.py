@@ -1,0 +1,101 @@
+"""Between the replica and the network: what the one needs as `Links` and the other as `Handler`."""
+
+from collections.abc import Callable, Collection, Iterable
+
+import structlog
+
+from cccnode.driver.replica import Replica
+from cccnode.types.errors import NET_FULL, Fault, fault
+from p2p.events import DialFailed
+from p2p.frames import Channel
+from p2p.network import Network
+from p2p.peers import Direction, PeerInfo, Refusal
+from p2p.scores import Offence
+
+_log = structlog.get_logger("p2p")
+
+
+class Connections:
+    """The live links of one node.  `network` and `replica` are set right after construction: each needs the other."""
+
+    network: Network
+    replica: Replica
+
+    def __init__(self) -> None:
+        """Nobody is connected."""
+        self._linked: dict[bytes, None] = {}
+        self.notices: dict[str, str] = {}
+        """What peers told the operator, by error name."""
+        self.refusals: dict[bytes, Fault] = {}
+        """Why the last try to reach a node failed, by its key."""
+        self.on_change: Callable[[], None] = lambda: None
+
+    # Links: what the replica asks for
+
+    def send(self, peer: bytes, channel: Channel, payload: bytes) -> bool:
+        """Queue `payload`; False when the peer is gone or its queue is full."""
+        return self.network.send(peer, channel, payload)
+
+    def connected(self) -> Collection[bytes]:
+        """Node keys of the connected nodes."""
+        return self._linked
+
+    def pause(self, peer: bytes, channel: Channel, *, paused: bool) -> None:
+        """Stop or resume reading one channel of one peer."""
+        if paused:
+            self.network.pause(peer, channel)
+        else:
+            self.network.resume(peer, channel)
+
+    def punish(self, peer: bytes, offence: Offence, detail: str) -> None:
+        """The peer sent something that no honest node sends."""
+        _log.warning("offence", peer=peer, offence=offence.name, detail=detail)
+        self.network.offence(peer, offence, detail)
+
+    def want(self, keys: Iterable[bytes]) -> None:
+        """The complete set of nodes to stay linked with besides the validator mesh."""
+        self.network.want(keys)
+
+    def hint(self, node_key: bytes, address: str) -> None:
+        """Another address of a registered node."""
+        self.network.hint(node_key, address)
+
+    def hang_up(self, peer: bytes) -> None:
+        """End this link to make room for another."""
+        self.network.drop(peer, fault(NET_FULL, why="making room"))
+
+    # Handler: what the network reports
+
+    def on_peer(self, peer: PeerInfo) -> None:
+        """A link is up."""
+        _log.info("connected", peer=peer.node_key, organisation=peer.organisation, address=peer.address)
+        self._linked[peer.node_key] = None
+        self.refusals.pop(peer.node_key, None)
+        self.replica.on_linked(peer.node_key, peer.address if peer.direction is Direction.OUT else "")
+        self.on_change()
+
+    def on_lost(self, peer: bytes, reason: Fault) -> None:
+        """A link is gone."""
+        _log.info("disconnected", peer=peer, reason=str(reason))
+        self._linked.pop(peer, None)
+        self.replica.on_unlinked(peer)
+        self.on_change()
+
+    def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
+        """A payload came from a live peer."""
+        self.replica.on_frame(peer, channel, payload)
+
+    def on_refused(self, refusal: Refusal) -> None:
+        """A connection was refused or could not be made."""
+        key = refusal.node_key
+        if key is not None and (key not in self.refusals or self.refusals[key].spec != refusal.fault.spec):
+            _log.info("not connected", address=refusal.address, reason=str(refusal.fault), remedy=refusal.fault.spec.remedy)
+        if key is not None:
+            self.refusals[key] = refusal.fault
+            if refusal.direction is Direction.OUT:
+                self.replica.catch_up.handle(DialFailed(peer=key, alternatives=refusal.alternatives))
+
+    def on_notice(self, peer: bytes, name: str, text: str) -> None:
+        """A peer tells something for people, such as that a second process uses our key."""
+        _log.warning("notice from a peer", peer=peer, name=name, text=text)
+        self.notices[name] = text

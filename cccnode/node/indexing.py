@@ -1,0 +1,74 @@
+"""Feeds the transaction index off the commit path: one writer thread, many blocks at a time; rebuildable."""
+
+from collections.abc import Sequence
+
+from cccnode.codec import decode_trusted
+from cccnode.crypto.hashing import ZERO
+from cccnode.driver.execution import Applied
+from cccnode.driver.runtime import Runtime
+from cccnode.types.receipt import Receipt
+from storage.index import Index
+from storage.store import Store
+
+FLUSH_MS = 250
+"""The index lags the chain by about this much."""
+REBUILD_BLOCKS = 64
+"""Blocks that one job of a rebuild reads."""
+
+
+class Indexer:
+    """Keeps the index behind the applied height by a fraction of a second."""
+
+    def __init__(self, *, runtime: Runtime, store: Store, index: Index) -> None:
+        """Bind; `start` begins."""
+        self._runtime, self._store, self._index = runtime, store, index
+        self._waiting: list[tuple[int, Sequence[bytes]]] = []
+        self._flushing = False
+        self.height = index.indexed_height or 0
+        """Last indexed height."""
+
+    def start(self) -> None:
+        """Index what was executed and not indexed, then keep up."""
+        self._flush()
+
+    def applied(self, applied: Applied) -> None:
+        """A block was executed."""
+        self._waiting.append((applied.outcome.height, applied.outcome.decided))
+        if not self._flushing:
+            self._flushing = True
+            self._runtime.call_later(FLUSH_MS, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = True
+        first = self.height + 1
+        if self._waiting and self._waiting[0][0] == first:
+            blocks, self._waiting = self._waiting, []
+            self._runtime.run_in_writer("index", lambda: self._add(blocks), self._flushed)
+            return
+        applied = self._store.applied
+        last = min(applied.height if applied is not None else 0, first + REBUILD_BLOCKS - 1)
+        self._waiting = [block for block in self._waiting if block[0] > last]
+        self._runtime.run_in_writer("index", lambda: self._rebuild(first, last), self._flushed)
+
+    def _rebuild(self, first: int, last: int) -> None:
+        """Runs in the writer thread."""
+        blocks: list[tuple[int, Sequence[bytes]]] = []
+        for height in range(first, last + 1):
+            receipts = self._store.receipts(height) or []
+            ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
+            blocks.append((height, [tx_id for tx_id in ids if tx_id != ZERO]))
+        self._add(blocks)
+
+    def _add(self, blocks: Sequence[tuple[int, Sequence[bytes]]]) -> None:
+        """Runs in the writer thread."""
+        for height, ids in blocks:
+            self._index.add(height, ids)
+
+    def _flushed(self, result: object) -> None:
+        if isinstance(result, BaseException):
+            raise result
+        self.height = self._index.indexed_height or 0
+        applied = self._store.applied
+        self._flushing = applied is not None and applied.height > self.height
+        if self._flushing:
+            self._runtime.call_later(FLUSH_MS if self._waiting else 0, self._flush)

@@ -1,0 +1,354 @@
+"""The node as the RPC sees it: answers from the replica, and why this node is in the state it is in."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from cccnode.codec import decode_trusted
+from cccnode.driver.replica import Decision, Replica, Submitted
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import StateView
+from cccnode.node.connections import Connections
+from cccnode.node.indexing import Indexer
+from cccnode.rpc.backend import (
+    DECIDED,
+    Check,
+    Phase,
+    ProvenGroup,
+    Reason,
+    Status,
+    StoredTransaction,
+    TxStatus,
+    ValidatorStatus,
+)
+from cccnode.telemetry import Metrics
+from cccnode.types.block import FinalBlock, Header
+from cccnode.types.errors import (
+    BEHIND,
+    CLOCK_SKEW,
+    CORE_ERRORS,
+    DISK_FULL,
+    DIVERGED,
+    INDEX_BEHIND,
+    NO_PEERS,
+    NO_QUORUM,
+    OBSERVER,
+    POOL_NOT_READY,
+    SAFETY_ALARM,
+    ErrorSpec,
+    fault,
+)
+from cccnode.types.receipt import Receipt
+from cccnode.types.validators import EpochRecord, quorum
+from genesis.document import Genesis
+from p2p.peers import DialInfo, PeerInfo
+from storage.index import Index
+
+BEHIND_BLOCKS = 20
+"""More than the tail that a healthy node has yet to execute (consensus.md 3.7)."""
+SKEW_MS = 1_000
+"""Half of what voters tolerate in a header's time."""
+FREE_BYTES_MIN = 64 * 1024 * 1024
+"""Less free space than this and the node reports that it is not ready, before a write fails."""
+INDEX_BEHIND_BLOCKS = 200
+"""An index that lags so far is reported."""
+
+
+class Service:
+    """Implements `cccnode.rpc.backend.Backend`."""
+
+    def __init__(
+        self,
+        *,
+        replica: Replica,
+        connections: Connections,
+        registry: Registry,
+        metrics: Metrics,
+        index: Index | None,
+        indexer: Indexer | None,
+        genesis: Genesis,
+        organisation: str,
+        data: Path,
+    ) -> None:
+        """Bind to the parts of a running node."""
+        self.registry, self.metrics = registry, metrics
+        self._replica, self._connections = replica, connections
+        self._index, self._indexer = index, indexer
+        self._chain_name, self._depth = genesis.document.name, genesis.document.state_depth
+        self._organisation, self._data = organisation, data
+        self._errors = {spec.name: spec for spec in CORE_ERRORS}
+
+    # Transactions ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, raws: Sequence[bytes]) -> Sequence[Submitted]:
+        """See `Backend`."""
+        replica = self._replica
+        if replica.executor.diverged is not None:
+            raise fault(POOL_NOT_READY, state="diverged")
+        answered: asyncio.Future[list[Submitted]] = asyncio.get_running_loop().create_future()
+
+        def done(results: list[Submitted]) -> None:
+            for _, refusal in results:
+                if refusal is not None:
+                    self.metrics.refused.labels(refusal.spec.name).inc()
+            if not answered.done():
+                answered.set_result(results)
+
+        replica.submit(raws, done)
+        return await answered
+
+    async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:
+        """See `Backend`."""
+        status = self.tx_status(tx_id, valid_until_ms)
+        if status.phase in DECIDED:
+            return status
+        decided = asyncio.Event()
+        cancel = self._replica.when_decided(tx_id, valid_until_ms, decided.set)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await decided.wait()
+        except TimeoutError:
+            pass
+        finally:
+            cancel()
+        return self.tx_status(tx_id, valid_until_ms)
+
+    def tx_status(self, tx_id: bytes, valid_until_ms: int | None) -> TxStatus:
+        """See `Backend`."""
+        replica = self._replica
+        decision = replica.decision(tx_id) or self._indexed(tx_id)
+        if decision is not None:
+            return TxStatus(
+                phase=Phase.EXECUTED, height=decision.height, position=decision.position, code=decision.code
+            )
+        batch = replica.pool.batch_of(tx_id)
+        if valid_until_ms is not None and self._expired(valid_until_ms):
+            return TxStatus(phase=Phase.EXPIRED)
+        if batch is not None:
+            return self._in_batch(batch)
+        if replica.mempool.status(tx_id) is not None:
+            return TxStatus(phase=Phase.ADMITTED)
+        return TxStatus(phase=Phase.UNKNOWN)
+
+    def _in_batch(self, batch: bytes) -> TxStatus:
+        replica = self._replica
+        listed = [height for height, body in replica.chain.bodies.values() if batch in body]
+        if not listed:
+            return TxStatus(phase=Phase.BATCHED)
+        phase = Phase.FINAL if min(listed) <= replica.final.height else Phase.PROPOSED
+        return TxStatus(phase=phase, height=min(listed))
+
+    def _expired(self, valid_until_ms: int) -> bool:
+        """Whether no block can decide it any more, and this node would know if one had (J6)."""
+        window = self._replica.window
+        if window.time_ms < valid_until_ms:
+            return False
+        # It may have been decided early in its life, before the window began; then the index knows, if it reaches there.
+        indexed = self._indexer.height if self._indexer is not None else 0
+        return indexed >= window.first_height - 1
+
+    def _indexed(self, tx_id: bytes) -> Decision | None:
+        found = self._index.lookup(tx_id) if self._index is not None else None
+        if found is None:
+            return None
+        height, position = found
+        receipts = self._replica.store.receipts(height)
+        if receipts is None:
+            return None
+        return Decision(height=height, position=position, code=decode_trusted(Receipt, receipts[position]).code)
+
+    def transaction(self, tx_id: bytes) -> StoredTransaction | None:
+        """See `Backend`."""
+        replica = self._replica
+        found = replica.decision(tx_id) or self._indexed(tx_id)
+        if found is None:
+            return None
+        block = replica.store.block(found.height)
+        receipts = replica.store.receipts(found.height)
+        if block is None or receipts is None:
+            return None
+        for batch in block.batches:
+            for raw in batch:
+                if replica.id_of(raw) == tx_id:
+                    return StoredTransaction(
+                        raw=raw,
+                        height=found.height,
+                        position=found.position,
+                        receipt=receipts[found.position],
+                        header=block.header,
+                    )
+        return None
+
+    # Chain -----------------------------------------------------------------------------------------------------------
+
+    def header(self, height: int) -> Header | None:
+        """See `Backend`."""
+        return self._replica.store.header(height)
+
+    def block(self, height: int) -> FinalBlock | None:
+        """See `Backend`."""
+        return self._replica.store.block(height)
+
+    def receipts(self, height: int) -> Sequence[bytes] | None:
+        """See `Backend`."""
+        return self._replica.store.receipts(height)
+
+    def record(self) -> EpochRecord:
+        """See `Backend`."""
+        return self._replica.record
+
+    def state(self) -> StateView:
+        """See `Backend`."""
+        return self._replica.store.state
+
+    def prove(self, group: bytes) -> ProvenGroup:
+        """See `Backend`."""
+        store = self._replica.store
+        applied = store.applied
+        assert applied is not None, "a running node has a state"
+        return ProvenGroup(
+            height=applied.height,
+            state_root=applied.state_root,
+            receipts_root=applied.receipts_root,
+            depth=self._depth,
+            proof=store.state.prove(group),
+        )
+
+    # Health ----------------------------------------------------------------------------------------------------------
+
+    def peers(self) -> Sequence[PeerInfo]:
+        """See `Backend`."""
+        return self._connections.network.peers()
+
+    def dials(self) -> Sequence[DialInfo]:
+        """See `Backend`."""
+        return self._connections.network.dials()
+
+    def status(self) -> Status:
+        """See `Backend`."""
+        replica, store = self._replica, self._replica.store
+        applied = store.applied
+        assert applied is not None, "a running node has a state"
+        engine = replica.voting.engine.status() if replica.voting is not None else None
+        reasons = self._reasons()
+        return Status(
+            chain=replica.chain_id,
+            chain_name=self._chain_name,
+            node_key=replica.identity.node_key,
+            organisation=self._organisation,
+            validator=replica.identity.validator,
+            state=self._state({reason.spec for reason in reasons}),
+            height=applied.height,
+            final_height=replica.final.height,
+            epoch=replica.record.epoch,
+            view=engine.view if engine is not None else applied.view,
+            leader=engine.leader if engine is not None else 0,
+            block_id=applied.block_id,
+            time_ms=applied.time_ms,
+            state_root=applied.state_root,
+            validators=self._validators(),
+            peers=len(self._connections.connected()),
+            behind=self._behind(),
+            mempool=len(replica.mempool),
+            reasons=reasons,
+        )
+
+    def readiness(self) -> Sequence[Check]:
+        """See `Backend`."""
+        failed = {reason.spec: reason for reason in self._reasons()}
+        free = shutil.disk_usage(self._data).free
+        disk = Reason(spec=DISK_FULL, values={"free_bytes": free}) if free < FREE_BYTES_MIN else None
+        signing = next((failed[spec] for spec in failed if spec in self._not_signing()), None)
+        return [
+            Check(name="disk", failed=disk),
+            Check(name="peers", failed=failed.get(NO_PEERS)),
+            Check(name="behind", failed=failed.get(BEHIND)),
+            Check(name="quorum", failed=failed.get(NO_QUORUM)),
+            Check(name="clock", failed=failed.get(CLOCK_SKEW)),
+            Check(name="signing", failed=signing),
+            Check(name="index", failed=failed.get(INDEX_BEHIND)),
+            Check(name="state", failed=failed.get(DIVERGED)),
+        ]
+
+    def _not_signing(self) -> set[ErrorSpec]:
+        observing = self._observing()
+        return {SAFETY_ALARM} | ({observing} if observing is not None else set())
+
+    def _state(self, specs: set[ErrorSpec]) -> str:
+        if DIVERGED in specs:
+            return "diverged"
+        if BEHIND in specs:
+            return "catching_up"
+        if NO_QUORUM in specs:
+            return "stalled"
+        return "observing" if self._observing() is not None or self._replica.voting is None else "validating"
+
+    def _observing(self) -> ErrorSpec | None:
+        """Why this validator does not vote; None when it does, or is none."""
+        voting = self._replica.voting
+        if voting is None or voting.engine.observing is None:
+            return None
+        return self._errors.get(voting.engine.observing, SAFETY_ALARM)
+
+    def _reasons(self) -> list[Reason]:
+        """Everything that is not as it should be, most serious first."""
+        replica = self._replica
+        reasons = []
+        if replica.executor.diverged is not None:
+            reasons.append(Reason(spec=DIVERGED, values=replica.executor.diverged.values))
+        if replica.voting is not None and replica.voting.alarm is not None:
+            reasons.append(Reason(spec=SAFETY_ALARM, values={"reason": replica.voting.alarm}))
+        elif (observing := self._observing()) is not None:
+            reasons.append(Reason(spec=observing))
+        missing = [status for status in self._validators() if not status.reachable]
+        total = len(replica.record.validators)
+        if total - len(missing) < quorum(total) and replica.voting is not None:
+            values = {
+                "reachable": total - len(missing),
+                "needed": quorum(total),
+                "unreachable": ", ".join(f"{status.index} ({status.organisation})" for status in missing),
+            }
+            reasons.append(Reason(spec=NO_QUORUM, values=values))
+        if not self._connections.connected() and total > 1:
+            reasons.append(Reason(spec=NO_PEERS))
+        if (behind := self._behind()) > BEHIND_BLOCKS:
+            reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
+        if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
+            reasons.append(Reason(spec=CLOCK_SKEW, values={"milliseconds": skew}))
+        if (lag := self.index_lag()) > INDEX_BEHIND_BLOCKS:
+            reasons.append(Reason(spec=INDEX_BEHIND, values={"blocks": lag}))
+        if replica.voting is None:
+            reasons.append(Reason(spec=OBSERVER))
+        return reasons
+
+    def index_lag(self) -> int:
+        """Executed blocks that the transaction index lacks; 0 without an index."""
+        return self._replica.chain.height - self._indexer.height if self._indexer is not None else 0
+
+    def _validators(self) -> list[ValidatorStatus]:
+        replica = self._replica
+        engine = replica.voting.engine.status() if replica.voting is not None else None
+        connected = self._connections.connected()
+        return [
+            ValidatorStatus(
+                index=index,
+                organisation=validator.organisation,
+                consensus_key=validator.consensus_key,
+                reachable=index == replica.identity.validator
+                or any(node in connected for node in validator.node_keys),
+                executed=engine.validators[index].executed if engine is not None else None,
+            )
+            for index, validator in enumerate(replica.record.validators)
+        ]
+
+    def _behind(self) -> int:
+        """Blocks between the newest height anybody reports and the applied one."""
+        best = max((peer.height for peer in self.peers()), default=0)
+        return max(0, max(best, self._replica.final.height) - self._replica.chain.height)
+
+    def _skew_ms(self) -> int | None:
+        """Median of how far the peers' clocks are ahead of ours."""
+        known = [peer.clock_skew_ms for peer in self.peers() if peer.clock_skew_ms is not None]
+        return int(median(known)) if known else None

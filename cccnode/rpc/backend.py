@@ -1,0 +1,206 @@
+"""What the RPC asks of a node: one small Protocol and the values that cross it.
+
+The node (`cccnode.node`) implements it; tests put a fake in its place.  Everything runs on the node's event loop.
+A plain method answers at once from memory or one disk read and never blocks longer than a few milliseconds; only
+`submit` and `wait` are awaited.  A method may raise `Fault` (for example `rpc/PRUNED`); the RPC turns it into the
+error envelope.  Reads see the last applied height.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from cccnode.codec import Noun
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import StateView
+from cccnode.telemetry import Metrics
+from cccnode.types.block import FinalBlock, Header
+from cccnode.types.errors import ErrorSpec, Fault
+from cccnode.types.validators import EpochRecord
+from p2p.peers import DialInfo, PeerInfo
+
+
+class Phase(StrEnum):
+    """The life of a transaction, in the words of architecture.md 5."""
+
+    UNKNOWN = "unknown"
+    RECEIVED = "received"
+    ADMITTED = "admitted"
+    BATCHED = "batched"
+    PROPOSED = "proposed"
+    FINAL = "final"
+    EXECUTED = "executed"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+DECIDED = frozenset({Phase.EXECUTED, Phase.REFUSED, Phase.EXPIRED})
+"""Phases that never change again: `wait` returns as soon as one is reached."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxStatus:
+    """What this node knows of one transaction."""
+
+    phase: Phase
+    height: int | None = None
+    """Of the block that decided (or, when final, will decide) it."""
+    position: int | None = None
+    """Index of its receipt in that block."""
+    code: int | None = None
+    """Receipt code once decided: 0 is success, any other a number of the error table."""
+    fault: Fault | None = None
+    """Why this node refused it at admission."""
+
+
+Submitted = tuple[bytes, Fault | None]
+"""(transaction id, None when acknowledged); the id is empty where the bytes do not decode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTransaction:
+    """A decided transaction, found through the index."""
+
+    raw: bytes
+    height: int
+    position: int
+    receipt: bytes
+    """Canonical bytes of its `Receipt`."""
+    header: Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One sentence of status or readiness: a row of the error table with the values of this occurrence."""
+
+    spec: ErrorSpec
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One readiness check."""
+
+    name: str
+    """Short stable word: `disk`, `peers`, `behind`, `quorum`, `clock`, `signing`, `index`."""
+    failed: Reason | None = None
+    """None when the check passes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorStatus:
+    """One validator of the current epoch, as this node sees it."""
+
+    index: int
+    organisation: str
+    consensus_key: bytes
+    reachable: bool
+    """Itself, or connected now."""
+    last_vote_view: int | None = None
+    """The newest view in which this node saw a vote of it."""
+    executed: int | None = None
+    """The height it says it has executed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The one answer to `how is this node?`."""
+
+    chain: bytes
+    chain_name: str
+    """The name that the genesis document gives the network."""
+    node_key: bytes
+    organisation: str
+    validator: int | None
+    """This node's index in the epoch record, None for a peer."""
+    state: str
+    """One word: `validating`, `observing`, `catching_up`, `stalled` or `diverged`."""
+    height: int
+    """Applied: the last executed block, which reads see."""
+    final_height: int
+    """The last block known to be final."""
+    epoch: int
+    view: int
+    leader: int
+    block_id: bytes
+    time_ms: int
+    """Header time of the applied block."""
+    state_root: bytes
+    validators: Sequence[ValidatorStatus]
+    peers: int
+    behind: int
+    """Blocks between the newest height that peers report and the applied one; 0 at the tip."""
+    mempool: int
+    """Transactions waiting here."""
+    reasons: Sequence[Reason] = ()
+    """Why the state is not simply `validating`; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenGroup:
+    """A state proof at the applied height, completed by the first final header whose `exec_height` reaches it (J1)."""
+
+    height: int
+    state_root: bytes
+    receipts_root: bytes
+    depth: int
+    proof: Noun
+    """`cccnode.crypto.proofs.StateProof`."""
+
+
+class Backend(Protocol):
+    """A node, as the RPC sees it."""
+
+    registry: Registry
+    """The modules: message decoding, queries and the joined error table."""
+    metrics: Metrics
+    """Counters and gauges of this node, with their own registry."""
+
+    async def submit(self, raws: Sequence[bytes]) -> Sequence[Submitted]:
+        """Check, admit and make durable; one answer for each, in order, after the local batch is synced (J7).
+
+        A transaction that already waits here is acknowledged again.  Raises `pool/NOT_READY` for all of them.
+        """
+
+    async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:
+        """The status once it is decided, or the latest one after `timeout_ms`.
+
+        With `valid_until_ms` a node that never saw the transaction can answer `expired` (J6).  Must be cancellable.
+        """
+
+    def tx_status(self, tx_id: bytes, valid_until_ms: int | None) -> TxStatus:
+        """What is known now."""
+
+    def transaction(self, tx_id: bytes) -> StoredTransaction | None:
+        """A decided transaction through the index; None when there is none (or the index lags)."""
+
+    def status(self) -> Status:
+        """How the node is."""
+
+    def header(self, height: int) -> Header | None:
+        """The final header of an applied height; None above it.  Raises `rpc/PRUNED`."""
+
+    def block(self, height: int) -> FinalBlock | None:
+        """The final block of an applied height; None above it and for genesis.  Raises `rpc/PRUNED`."""
+
+    def receipts(self, height: int) -> Sequence[bytes] | None:
+        """Canonical receipts of an applied block, in order."""
+
+    def record(self) -> EpochRecord:
+        """The record of the current epoch."""
+
+    def state(self) -> StateView:
+        """Applied state for queries; valid until the caller yields to the loop."""
+
+    def prove(self, group: bytes) -> ProvenGroup:
+        """Presence, absence and completeness of one state group at the applied height."""
+
+    def peers(self) -> Sequence[PeerInfo]:
+        """Connected nodes, sorted by node key."""
+
+    def dials(self) -> Sequence[DialInfo]:
+        """Nodes that this one tries to reach and cannot: the last error and the next try."""
+
+    def readiness(self) -> Sequence[Check]:
+        """Every check with its verdict, always the same checks in the same order."""

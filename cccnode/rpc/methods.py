@@ -1,0 +1,379 @@
+"""The method table: name, typed parameters, what it does.  Core methods here; modules add theirs through the registry.
+
+A handler gets the backend and its checked parameters and returns JSON values made by the writers of `values`; it raises
+`Fault` for everything expected.  Reads see the last applied height.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from cccnode.codec import encode
+from cccnode.ledger.module import Query
+from cccnode.ledger.receipts import decode_receipt, outcome_of
+from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import Overlay
+from cccnode.rpc import envelopes
+from cccnode.rpc.backend import Backend, Status, StoredTransaction, TxStatus
+from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
+from cccnode.types import errors
+from cccnode.types.addresses import account_text
+from cccnode.types.block import FinalBlock, Header, block_id
+from cccnode.types.certificate import Certificate
+from cccnode.types.errors import Fault, fault
+from cccnode.types.limits import RPC_BATCH_MAX, STATE_KEY_BYTES_MAX, TX_BYTES_MAX
+from cccnode.types.receipt import OK, Receipt
+from cccnode.types.scalars import Hash, Height, Millis
+from cccnode.types.transaction import Transaction, signed_part, transaction_id
+from cccnode.types.validators import EpochRecord, faults, quorum
+
+WAIT_MS_DEFAULT: Final = 10_000
+WAIT_MS_MAX: Final = 600_000
+
+RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TX_BYTES_MAX)]
+
+
+class _Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of one method, in positional order."""
+
+
+class Nothing(_Params, frozen=True):
+    """No parameters."""
+
+
+class AtHeight(_Params, frozen=True):
+    """One block; the newest when no height is given."""
+
+    height: Height | None = None
+
+
+class OneTransaction(_Params, frozen=True):
+    """An encoded, signed transaction."""
+
+    transaction: RawTransaction
+
+
+class ManyTransactions(_Params, frozen=True):
+    """Encoded, signed transactions."""
+
+    transactions: Annotated[tuple[RawTransaction, ...], Meta(min_length=1, max_length=RPC_BATCH_MAX)]
+
+
+class ById(_Params, frozen=True):
+    """A transaction; with its deadline any node can say whether it has expired."""
+
+    tx_id: Hash
+    valid_until_ms: Millis | None = None
+
+
+class Wait(_Params, frozen=True):
+    """A transaction to wait for."""
+
+    tx_id: Hash
+    valid_until_ms: Millis | None = None
+    timeout_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_DEFAULT
+
+
+class Group(_Params, frozen=True):
+    """One group of the state."""
+
+    group: Annotated[bytes, Meta(min_length=1, max_length=STATE_KEY_BYTES_MAX)]
+
+
+Waiter = Callable[[Backend, Wait], Awaitable[TxStatus]]
+"""How to wait within the server's limits; the dispatcher gives it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a handler may use."""
+
+    backend: Backend
+    wait: Waiter
+
+
+Handler = Callable[[Scope, Any], Awaitable[Json]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row of the method table."""
+
+    name: str
+    params: type[msgspec.Struct]
+    handle: Handler
+    en: str
+
+    def read(self, value: Json) -> Any:  # noqa: ANN401 - the row's own params type
+        """Typed parameters out of JSON.  Raises `ValueFault`."""
+        return reader(self.params)(value)
+
+
+def method_table(registry: Registry) -> Mapping[str, Method]:
+    """Core methods and one method for every query of every module."""
+    rows = [*CORE_METHODS, *(_query_method(query) for query in registry.queries.values())]
+    table = {row.name: row for row in rows}
+    assert len(table) == len(rows), "two methods have one name"
+    return table
+
+
+# -- chain -----------------------------------------------------------------------------------------------------------
+
+
+async def _chain_status(scope: Scope, _params: Nothing) -> Json:
+    return status_json(scope.backend.status())
+
+
+async def _chain_header(scope: Scope, params: AtHeight) -> Json:
+    height = _height(scope.backend, params)
+    header = scope.backend.header(height)
+    if header is None:
+        raise fault(errors.NOT_FOUND, height=height)
+    return header_json(header)
+
+
+async def _chain_block(scope: Scope, params: AtHeight) -> Json:
+    height = _height(scope.backend, params)
+    block = scope.backend.block(height)
+    receipts = scope.backend.receipts(height)
+    if block is None or receipts is None:
+        raise fault(errors.NOT_FOUND, height=height)
+    return block_json(block, [decode_receipt(raw) for raw in receipts], scope.backend.registry)
+
+
+async def _chain_validators(scope: Scope, _params: Nothing) -> Json:
+    record = scope.backend.record()
+    members = len(record.validators)
+    return {**writer(EpochRecord)(record), "quorum": quorum(members), "faults": faults(members)}
+
+
+def _height(backend: Backend, params: AtHeight) -> int:
+    return backend.status().height if params.height is None else params.height
+
+
+def status_json(status: Status) -> Json:
+    """A status as JSON; `cccnode status --output json` prints exactly this."""
+    return {
+        "chain": hex_text(status.chain),
+        "chain_name": status.chain_name,
+        "node": hex_text(status.node_key),
+        "organisation": status.organisation,
+        "validator": status.validator,
+        "state": status.state,
+        "height": decimal_text(status.height),
+        "final_height": decimal_text(status.final_height),
+        "epoch": decimal_text(status.epoch),
+        "view": decimal_text(status.view),
+        "leader": status.leader,
+        "block_id": hex_text(status.block_id),
+        "time_ms": decimal_text(status.time_ms),
+        "state_root": hex_text(status.state_root),
+        "validators": [
+            {
+                "index": validator.index,
+                "organisation": validator.organisation,
+                "consensus_key": hex_text(validator.consensus_key),
+                "reachable": validator.reachable,
+                "last_vote_view": _decimal(validator.last_vote_view),
+                "executed": _decimal(validator.executed),
+            }
+            for validator in status.validators
+        ],
+        "peers": status.peers,
+        "behind": status.behind,
+        "mempool": status.mempool,
+        "reasons": [envelopes.reason_object(reason.spec, reason.values) for reason in status.reasons],
+    }
+
+
+def header_json(header: Header) -> Json:
+    """All 19 fields and the id."""
+    return {"block_id": hex_text(block_id(header)), **writer(Header)(header)}
+
+
+def block_json(block: FinalBlock, receipts: list[Receipt], registry: Registry) -> Json:
+    """Header, batches as raw transactions, receipts and the certificate."""
+    return {
+        "header": header_json(block.header),
+        "batches": [[hex_text(raw) for raw in batch] for batch in block.batches],
+        "receipts": [receipt_json(receipt, registry) for receipt in receipts],
+        "certificate": None if block.certificate is None else writer(Certificate)(block.certificate),
+    }
+
+
+def receipt_json(receipt: Receipt, registry: Registry) -> Json:
+    """A receipt with the name behind its code."""
+    return {**_outcome(receipt.code, registry), **writer(Receipt)(receipt)}
+
+
+def _outcome(code: int, registry: Registry) -> dict[str, Json]:
+    """`ok`, `failed` (fee kept) or `refused` (no message ran), and the row of the error table behind the code."""
+    if code == OK:
+        return {"outcome": outcome_of(code), "code": OK}
+    spec = registry.errors.get(code)
+    error = None if spec is None else envelopes.error_object(Fault(spec))
+    return {"outcome": outcome_of(code), "code": code, "error": error}
+
+
+# -- transactions ----------------------------------------------------------------------------------------------------
+
+
+async def _tx_submit(scope: Scope, params: OneTransaction) -> Json:
+    ((tx_id, refusal),) = await scope.backend.submit([params.transaction])
+    if refusal is not None:
+        raise refusal
+    return {"tx_id": hex_text(tx_id)}
+
+
+async def _tx_submit_batch(scope: Scope, params: ManyTransactions) -> Json:
+    answers = await scope.backend.submit(params.transactions)
+    return {
+        "results": [
+            {"tx_id": "0x" + tx_id.hex()} if refusal is None else _refused(tx_id, refusal) for tx_id, refusal in answers
+        ]
+    }
+
+
+def _refused(tx_id: bytes, refusal: Fault) -> Json:
+    return {"tx_id": hex_text(tx_id) if tx_id else None, "error": envelopes.error_object(refusal)}
+
+
+async def _tx_status(scope: Scope, params: ById) -> Json:
+    status = scope.backend.tx_status(params.tx_id, params.valid_until_ms)
+    return tx_status_json(params.tx_id, status, scope.backend.registry)
+
+
+async def _tx_wait(scope: Scope, params: Wait) -> Json:
+    status = await scope.wait(scope.backend, params)
+    return tx_status_json(params.tx_id, status, scope.backend.registry)
+
+
+async def _tx_get(scope: Scope, params: ById) -> Json:
+    stored = scope.backend.transaction(params.tx_id)
+    if stored is None:
+        raise fault(errors.NOT_FOUND, tx_id=params.tx_id)
+    return transaction_json(stored, scope.backend.registry)
+
+
+def tx_status_json(tx_id: bytes, status: TxStatus, registry: Registry) -> Json:
+    """Phase, place and outcome of a transaction."""
+    answer: dict[str, Json] = {"tx_id": hex_text(tx_id), "state": str(status.phase)}
+    if status.height is not None:
+        answer["height"] = decimal_text(status.height)
+    if status.position is not None:
+        answer["position"] = status.position
+    if status.code is not None:
+        answer |= _outcome(status.code, registry)
+    if status.fault is not None:
+        answer["error"] = envelopes.error_object(status.fault)
+    return answer
+
+
+def transaction_json(stored: StoredTransaction, registry: Registry) -> Json:
+    """A decided transaction: where, what became of it, its fields, its raw bytes."""
+    transaction = registry.decode_trusted(stored.raw)
+    receipt = decode_receipt(stored.receipt)
+    return {
+        "tx_id": hex_text(transaction_id(signed_part(stored.raw, len(transaction.signatures)))),
+        "height": decimal_text(stored.height),
+        "position": stored.position,
+        "time_ms": decimal_text(stored.header.time_ms),
+        "block_id": hex_text(block_id(stored.header)),
+        "receipt": receipt_json(receipt, registry),
+        "transaction": fields_json(transaction),
+        "raw": hex_text(stored.raw),
+    }
+
+
+def fields_json(transaction: Transaction[Any]) -> Json:
+    """The fields of a transaction; each message with its type."""
+    return {
+        "version": transaction.version,
+        "chain": hex_text(transaction.chain),
+        "account": account_text(transaction.account),
+        "valid_until_ms": decimal_text(transaction.valid_until_ms),
+        "salt": hex_text(transaction.salt),
+        "fee_payer": None if transaction.fee_payer is None else account_text(transaction.fee_payer),
+        "fee_max": decimal_text(transaction.fee_max),
+        "messages": [{"type": type(message).__name__, **plain(message)} for message in transaction.messages],
+        "signers": [hex_text(key) for key in transaction.signers],
+        "signatures": [hex_text(signature) for signature in transaction.signatures],
+    }
+
+
+# -- state, net, modules ---------------------------------------------------------------------------------------------
+
+
+async def _state_proof(scope: Scope, params: Group) -> Json:
+    proven = scope.backend.prove(params.group)
+    return {
+        "group": hex_text(params.group),
+        "height": decimal_text(proven.height),
+        "state_root": hex_text(proven.state_root),
+        "receipts_root": hex_text(proven.receipts_root),
+        "depth": proven.depth,
+        "proof": hex_text(encode(proven.proof)),
+    }
+
+
+async def _net_peers(scope: Scope, _params: Nothing) -> Json:
+    return {
+        "peers": [
+            {
+                "node": hex_text(peer.node_key),
+                "organisation": peer.organisation,
+                "validator": peer.validator,
+                "address": peer.address,
+                "direction": peer.direction.value,
+                "rtt_ms": peer.rtt_ms,
+                "clock_skew_ms": peer.clock_skew_ms,
+                "height": decimal_text(peer.height),
+                "queued_bytes": peer.queued_bytes,
+                "connected_ms": peer.connected_ms,
+            }
+            for peer in scope.backend.peers()
+        ],
+        "dialling": [
+            {
+                "node": hex_text(dial.node_key),
+                "organisation": dial.organisation,
+                "validator": dial.validator,
+                "addresses": list(dial.addresses),
+                "attempts": dial.attempts,
+                "error": None if dial.last_fault is None else envelopes.error_object(dial.last_fault),
+                "next_try_ms": dial.next_try_ms,
+            }
+            for dial in scope.backend.dials()
+        ],
+    }
+
+
+def _query_method(query: Query) -> Method:
+    write = writer(query.result)
+
+    async def handle(scope: Scope, params: Any) -> Json:  # noqa: ANN401 - the query's own params type
+        return write(query.answer(Overlay(scope.backend.state()), params))
+
+    return Method(name=query.method, params=query.params, handle=handle, en=query.en)
+
+
+def _decimal(value: int | None) -> str | None:
+    return None if value is None else decimal_text(value)
+
+
+CORE_METHODS: Final = (
+    Method(name="chain_status", params=Nothing, handle=_chain_status, en="How this node is, and why."),
+    Method(name="chain_header", params=AtHeight, handle=_chain_header, en="The header of a final block."),
+    Method(name="chain_block", params=AtHeight, handle=_chain_block, en="A final block with its receipts."),
+    Method(name="chain_validators", params=Nothing, handle=_chain_validators, en="The current epoch's record."),
+    Method(name="tx_submit", params=OneTransaction, handle=_tx_submit, en="Send one signed transaction."),
+    Method(name="tx_submit_batch", params=ManyTransactions, handle=_tx_submit_batch, en="Send up to 512 of them."),
+    Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction."),
+    Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided."),
+    Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt."),
+    Method(name="state_proof", params=Group, handle=_state_proof, en="A proof of one group of the state."),
+    Method(name="net_peers", params=Nothing, handle=_net_peers, en="Connected nodes, and those it tries to reach."),
+)

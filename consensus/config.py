@@ -1,0 +1,74 @@
+"""What an engine is told at its start, and what it shows about itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cccnode.types.block import Header
+from cccnode.types.certificate import Certificate
+from cccnode.types.validators import EpochRecord
+from cccnode.types.vote import Proposal
+
+Sign = Callable[[bytes], bytes]
+"""Signs bytes with this validator's consensus key."""
+VerifyMany = Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], list[bool]]
+"""Messages, signatures, public keys: one verdict each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """The newest block that is final, executed and durable here: the genesis block in the beginning."""
+
+    header: Header
+    block_id: bytes
+    view: int
+    """View of its certificate; header.view within one epoch, 0 for genesis."""
+    certificate: Certificate | None = None
+    """Its finalization, if it has one of its own: lets this node show it to laggards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """One epoch as one node sees it."""
+
+    chain: bytes
+    epoch: int
+    record: EpochRecord
+    record_hash: bytes
+    """Stands in every header of the epoch."""
+    boundary_id: bytes
+    """Block id that the epoch starts from (genesis block for the first): seeds the order of leaders."""
+    me: int | None
+    """Own index in the record; None: not a validator of this epoch."""
+    root: Root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorStatus:
+    """What this node last heard of one validator."""
+
+    last_heard_ms: int | None
+    """Monotonic time of its last message; None: never since the start."""
+    executed: int
+    """Height it last reported as executed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """A picture of the engine for people and for RPC."""
+
+    epoch: int
+    view: int
+    leader: int
+    armed: bool
+    """Whether the view's timers run; False: nothing to do, the network is idle."""
+    observing: str | None
+    """Why this node does not sign; None: it does."""
+    final: Proposal
+    executed: int
+    entered_ms: int
+    """When the current view was entered."""
+    votes: dict[str, tuple[int, ...]]
+    """Who is known to have voted in the current view, by kind."""
+    waiting_for: str
+    """What the view waits for, in words."""
+    validators: tuple[ValidatorStatus, ...]

@@ -1,0 +1,114 @@
+"""R0, the vote guard: the only code that signs, and what it signed.
+
+What it allows is monotone: in each view notarize at most once, then leave by exactly one of nullify and finalize.
+Two honest nodes that obey it cannot be part of two notarizations of a view, nor of a finalization and a nullification.
+"""
+
+from dataclasses import dataclass
+
+from cccnode.types.vote import Kind, Proposal, Vote, nullified, vote_bytes
+from consensus.config import Sign
+
+
+@dataclass(slots=True)
+class OwnVotes:
+    """What this node signed in one view."""
+
+    notarized: Vote | None = None
+    nullified: Vote | None = None
+    finalized: Vote | None = None
+
+    def all(self) -> list[Vote]:
+        """The votes, in the order of their kinds."""
+        return [vote for vote in (self.notarized, self.nullified, self.finalized) if vote is not None]
+
+
+_NOTHING = OwnVotes()
+
+
+class Guard:
+    """Decides whether a vote may be signed.  The caller persists what it returns before sending it."""
+
+    __slots__ = ("_chain", "_epoch", "_me", "_sign", "floor", "own", "silent")
+
+    def __init__(self, *, chain: bytes, epoch: int, me: int | None, sign: Sign | None, silent: str | None) -> None:
+        """`silent`: why this node must not sign, if so."""
+        self._chain = chain
+        self._epoch = epoch
+        self._me = me
+        self._sign = sign
+        self.silent = silent
+        """Name of the error that says why nothing is signed; None: votes are signed."""
+        self.floor = 0
+        """View of the newest final block: nothing is ever signed at or below it, so what is below may be forgotten."""
+        self.own: dict[int, OwnVotes] = {}
+
+    def of(self, view: int) -> OwnVotes:
+        """What was signed in `view`."""
+        return self.own.get(view, _NOTHING)
+
+    def may_notarize(self, proposal: Proposal, *, view: int) -> bool:
+        """Once, in the current view, before giving it up."""
+        own = self.of(proposal.view)
+        return proposal.view == view and own.notarized is None and own.nullified is None and own.finalized is None
+
+    def may_nullify(self, target: int, *, view: int) -> bool:
+        """Only the current view, and never after a finalize vote."""
+        own = self.of(target)
+        return target == view and own.nullified is None and own.finalized is None
+
+    def may_finalize(self, proposal: Proposal, *, view: int, notarized: Proposal | None) -> bool:
+        """Only what is notarized, when leaving its view through that notarization, never after giving it up."""
+        own = self.of(proposal.view)
+        return (
+            proposal.view >= view
+            and notarized == proposal
+            and own.nullified is None
+            and own.finalized is None
+        )
+
+    def notarize(self, proposal: Proposal, *, view: int) -> Vote | None:
+        """A notarize vote, if allowed."""
+        return self._vote(Kind.NOTARIZE, proposal) if self.may_notarize(proposal, view=view) else None
+
+    def nullify(self, target: int, *, view: int) -> Vote | None:
+        """A nullify vote for view `target`, if allowed."""
+        return self._vote(Kind.NULLIFY, nullified(target)) if self.may_nullify(target, view=view) else None
+
+    def finalize(self, proposal: Proposal, *, view: int, notarized: Proposal | None) -> Vote | None:
+        """A finalize vote, if allowed."""
+        allowed = self.may_finalize(proposal, view=view, notarized=notarized)
+        return self._vote(Kind.FINALIZE, proposal) if allowed else None
+
+    def _vote(self, kind: Kind, proposal: Proposal) -> Vote | None:
+        if self._sign is None or self._me is None or self.silent is not None or proposal.view <= self.floor:
+            return None
+        signature = self._sign(vote_bytes(kind, self._chain, self._epoch, proposal))
+        vote = Vote(kind, proposal, self._me, signature)
+        self.remember(vote)
+        return vote
+
+    def remember(self, vote: Vote) -> None:
+        """Take note of an own vote: just signed, or read from the journal."""
+        if vote.proposal.view <= self.floor:
+            return
+        own = self.own.setdefault(vote.proposal.view, OwnVotes())
+        match vote.kind:
+            case Kind.NOTARIZE:
+                own.notarized = vote
+            case Kind.NULLIFY:
+                own.nullified = vote
+            case Kind.FINALIZE:
+                own.finalized = vote
+
+    def signed(self, vote: Vote) -> bool:
+        """Whether this own vote is one that this node remembers, or is too old to tell."""
+        return vote.proposal.view <= self.floor or any(
+            mine.kind == vote.kind and mine.proposal == vote.proposal for mine in self.of(vote.proposal.view).all()
+        )
+
+    def raise_floor(self, final_view: int) -> None:
+        """A block of `final_view` is final: forget what can no longer matter."""
+        if final_view > self.floor:
+            self.floor = final_view
+            self.own = {view: own for view, own in self.own.items() if view > final_view}

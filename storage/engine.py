@@ -1,0 +1,29 @@
+"""The narrow key-value protocol under the state: small enough that LevelDB can be swapped for something else."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+Put = tuple[bytes, bytes | None]
+"""Key and new value; None deletes the key."""
+
+
+class Engine(Protocol):
+    """An ordered map of byte strings with atomic batches.  Reads may come from any thread, writes from one."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def write(self, puts: Sequence[Put], *, sync: bool) -> None:
+        """Apply all of `puts` or, after a crash, none; with `sync` it is durable when the call returns.
+
+        Batches survive in order: a crash may lose unsynced ones from the end, never one before a surviving one.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.  Later writes raise too: what the disk holds is unknown.
+        """
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that starts with `prefix`, with its value, in byte order, as of the call."""
+
+    def close(self) -> None:
+        """Give back files and locks; the engine is unusable afterwards."""

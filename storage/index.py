@@ -1,0 +1,130 @@
+"""Where each transaction was decided: a SQLite table, derived from receipts and rebuildable from them.
+
+It is written off the commit path by one thread, without syncs: after a power failure it may lag or be damaged, and is
+then filled again from the receipts that the store holds.  Reads use a second connection.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from cccnode.types.errors import DISK_FAILED, DISK_FULL, DISK_READ_ONLY, ErrorSpec, Fault, fault
+
+SCHEMA_VERSION: Final = 1
+"""Another number on disk means: drop the table and fill it again."""
+
+_SCHEMA: Final = f"""
+CREATE TABLE tx (id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE progress (height INTEGER NOT NULL);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+_ROWS: Final[dict[int, ErrorSpec]] = {sqlite3.SQLITE_FULL: DISK_FULL, sqlite3.SQLITE_READONLY: DISK_READ_ONLY}
+
+
+class Index:
+    """Transaction id -> (height, position among the decided transactions of that block)."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        """Open or create the file; a damaged one is replaced by an empty one.  None keeps the index in memory.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        self._path = None if path is None else Path(path)
+        with _named(str(path)):
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._writer = self._open()
+            except sqlite3.DatabaseError as error:
+                if self._path is None or isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._remove()
+                self._writer = self._open()
+            self._reader = self._writer if self._path is None else self._connect()
+        self._indexed = self._read_progress()
+
+    @property
+    def indexed_height(self) -> int | None:
+        """The highest height whose transactions are in the index."""
+        return self._indexed
+
+    def add(self, height: int, tx_ids: Sequence[bytes]) -> None:
+        """Note the decided transactions of the next height, in order; a height that was added before is ignored.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        if self._indexed is not None and height <= self._indexed:
+            return
+        assert self._indexed is None or height == self._indexed + 1, f"height {height} after {self._indexed}"
+        rows = [(tx_id, height, position) for position, tx_id in enumerate(tx_ids)]
+        with _named(str(self._path)), self._writer:
+            self._writer.executemany("INSERT OR IGNORE INTO tx VALUES (?, ?, ?)", rows)
+            self._writer.execute("DELETE FROM progress")
+            self._writer.execute("INSERT INTO progress VALUES (?)", (height,))
+        self._indexed = height
+
+    def lookup(self, tx_id: bytes) -> tuple[int, int] | None:
+        """The (height, position) of a decided transaction, or None."""
+        with _named(str(self._path)):
+            row = self._reader.execute("SELECT height, position FROM tx WHERE id = ?", (tx_id,)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def clear(self) -> None:
+        """Forget everything, to be filled again."""
+        with _named(str(self._path)), self._writer:
+            self._writer.execute("DELETE FROM tx")
+            self._writer.execute("DELETE FROM progress")
+        self._indexed = None
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._writer.close()
+
+    def _read_progress(self) -> int | None:
+        with _named(str(self._path)):
+            row = self._writer.execute("SELECT height FROM progress").fetchone()
+        return None if row is None else int(row[0])
+
+    def _connect(self) -> sqlite3.Connection:
+        # Each connection is used by one thread at a time, though not by the one that opened it.
+        connection = sqlite3.connect(":memory:" if self._path is None else self._path, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != SCHEMA_VERSION:
+                connection.executescript("DROP TABLE IF EXISTS tx; DROP TABLE IF EXISTS progress;" + _SCHEMA)
+            connection.execute("SELECT count(*) FROM (SELECT 1 FROM tx LIMIT 1)").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _remove(self) -> None:
+        assert self._path is not None
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _fault(error, path) from error
+    except OSError as error:
+        raise fault(DISK_FAILED, path=path, reason=str(error)) from error
+
+
+def _fault(error: sqlite3.Error, path: str) -> Fault:
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return fault(_ROWS.get(code & 0xFF, DISK_FAILED), path=path, reason=str(error))

@@ -1,0 +1,59 @@
+"""Every key that this room writes to the engine; the first byte says what kind of record follows."""
+
+from struct import Struct
+from typing import Final
+
+GROUP: Final = b"g"
+"""g | bucket u32 | group name -> the group's items: the groups of a bucket lie together, in bucket order."""
+APPLIED: Final = b"p"
+"""The newest `Applied`: the one pointer of truth."""
+_STAMP: Final = b"s"
+_META: Final = b"m"
+_APPLIED_AT: Final = b"a"
+_HEADER: Final = b"h"
+_HEIGHT: Final = b"i"
+_RECEIPTS: Final = b"r"
+_EPOCH: Final = b"e"
+
+_U32: Final = Struct(">I").pack
+_U64: Final = Struct(">Q").pack
+
+
+def bucket(number: int) -> bytes:
+    """Prefix of the groups in a bucket."""
+    return GROUP + _U32(number)
+
+
+def stamp(name: str) -> bytes:
+    """What these data are: format, chain, node, depth."""
+    return _STAMP + name.encode()
+
+
+def meta(name: str) -> bytes:
+    """A named value that the node wants to remember."""
+    return _META + name.encode()
+
+
+def applied_at(height: int) -> bytes:
+    """The `Applied` of one height."""
+    return _APPLIED_AT + _U64(height)
+
+
+def header(height: int) -> bytes:
+    """The header of an applied block."""
+    return _HEADER + _U64(height)
+
+
+def height_of(block_id: bytes) -> bytes:
+    """The height (u64) of an applied block."""
+    return _HEIGHT + block_id
+
+
+def receipts(height: int) -> bytes:
+    """The receipts of an applied block, in order."""
+    return _RECEIPTS + _U64(height)
+
+
+def epoch_record(record_hash: bytes) -> bytes:
+    """The body of an epoch record."""
+    return _EPOCH + record_hash

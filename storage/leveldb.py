@@ -1,0 +1,113 @@
+"""LevelDB as the engine; the only file that imports plyvel.
+
+LevelDB drops a torn last batch by its own checksum.  It is opened without paranoid checks, because those refuse such
+a tail too; a batch lost from the middle shows when the rebuilt state root is compared at open (`state.py`).
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cccnode.types.errors import (
+    DISK_FAILED,
+    DISK_FULL,
+    DISK_READ_ONLY,
+    ENGINE_MISSING,
+    HOME_LOCKED,
+    STATE_CORRUPT,
+    ErrorSpec,
+    Fault,
+    fault,
+)
+from storage.engine import Put
+from storage.files import make_folder
+
+BLOCK_CACHE_BYTES: Final = 32 << 20
+"""LevelDB's own cache of uncompressed blocks; the state has its own above it, so this one stays small."""
+WRITE_BUFFER_BYTES: Final = 16 << 20
+"""Memory table: several full blocks, so that a block's batch does not wait for a compaction."""
+_BLOOM_BITS: Final = 10
+
+# LevelDB reports text, not error numbers.
+_WORDS: Final[tuple[tuple[str, ErrorSpec], ...]] = (
+    ("already held by process", HOME_LOCKED),
+    ("Resource temporarily unavailable", HOME_LOCKED),
+    (os.strerror(errno.ENOSPC), DISK_FULL),
+    (os.strerror(errno.EDQUOT), DISK_FULL),
+    (os.strerror(errno.EROFS), DISK_READ_ONLY),
+    (os.strerror(errno.EACCES), DISK_READ_ONLY),
+    ("Corruption", STATE_CORRUPT),
+)
+
+
+class LevelDB:
+    """An `Engine` in a folder.  After a failed write every later write raises the same error."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = str(path)
+        self._plyvel = _load()
+        self._failed: Fault | None = None
+        try:
+            make_folder(Path(path))
+            self._db = self._plyvel.DB(
+                self._path,
+                create_if_missing=True,
+                lru_cache_size=BLOCK_CACHE_BYTES,
+                write_buffer_size=WRITE_BUFFER_BYTES,
+                bloom_filter_bits=_BLOOM_BITS,
+            )
+        except (OSError, self._plyvel.Error) as error:
+            raise self._named(error) from error
+
+    def get(self, key: bytes) -> bytes | None:
+        """See `Engine`."""
+        try:
+            value: bytes | None = self._db.get(key)
+        except (OSError, self._plyvel.Error) as error:
+            raise self._named(error) from error
+        return value
+
+    def write(self, puts: Sequence[Put], *, sync: bool) -> None:
+        """See `Engine`."""
+        if self._failed is not None:
+            raise fault(self._failed.spec, **self._failed.values)
+        batch = self._db.write_batch(sync=sync)
+        put, delete = batch.put, batch.delete
+        for key, value in puts:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        try:
+            batch.write()
+        except (OSError, self._plyvel.Error) as error:
+            self._failed = self._named(error)
+            raise self._failed from error
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See `Engine`."""
+        try:
+            with self._db.iterator(prefix=prefix, verify_checksums=True) as rows:
+                yield from rows
+        except (OSError, self._plyvel.Error) as error:
+            raise self._named(error) from error
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._db.close()
+
+    def _named(self, error: Exception) -> Fault:
+        text = " ".join(part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in error.args)
+        spec = next((spec for words, spec in _WORDS if words in text), DISK_FAILED)
+        return fault(spec, path=self._path, reason=text)
+
+
+def _load() -> Any:
+    """The plyvel module, or why there is none: its wheel may lack the shared library of LevelDB."""
+    try:
+        import plyvel  # noqa: PLC0415 - a missing engine must be a named error, not an import error
+    except ImportError as error:
+        raise fault(ENGINE_MISSING, reason=str(error)) from error
+    return plyvel

@@ -1,0 +1,316 @@
+"""The facade over blocks and state: one call per executed block, and one pointer of truth, `applied`.
+
+Order of durability (architecture J18): the block's segment is synced, then one synced engine batch holds the state,
+the receipts and `applied`.  After a crash the blocks above `applied` are executed again.
+
+`write` blocks and belongs to the writer thread; everything else belongs to the loop.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Self
+
+from cccnode.codec import DecodeError, Noun, T, decode_trusted, encode
+from cccnode.crypto import merkle
+from cccnode.crypto.merkle import Frontier
+from cccnode.crypto.proofs import StateProof
+from cccnode.types.block import FinalBlock, Header, result_leaf
+from cccnode.types.block import block_id as id_of
+from cccnode.types.errors import BLOCKS_CORRUPT, HOME_FORMAT, HOME_OTHER_CHAIN, STATE_CORRUPT, fault
+from cccnode.types.scalars import Hash, Height, Millis, View
+from storage import keys
+from storage.blocks import BlockFile
+from storage.engine import Engine, Put
+from storage.files import Disk
+from storage.state import CACHE_BYTES, Staging, State, Writes
+
+FORMAT: Final = 1
+"""Version of everything under `data/`; a program refuses a higher one."""
+
+_NOTHING: Final[Mapping[bytes, bytes]] = {}
+_NO_META: Final[Mapping[str, bytes]] = {}
+
+
+class Applied(Noun, frozen=True, array_like=True, gc=False):
+    """How far this node has executed, and what came of it."""
+
+    height: Height
+    block_id: Hash
+    view: View
+    """The view in which the block was first proposed."""
+    time_ms: Millis
+    state_root: Hash
+    receipts_root: Hash
+    results: Frontier
+    """Over the result leaves of heights 0..height (J1)."""
+    history: Frontier
+    """Over the block ids of heights 0..height."""
+
+
+class StagedBlock:
+    """An executed block on its way to disk: iterate to its end, `Store.write` it, then `Store.adopt` it."""
+
+    def __init__(self, block: FinalBlock, state: Staging, puts: list[Put]) -> None:
+        self.block = block
+        self.state = state
+        self.puts = puts
+        """What the engine must hold beside the state."""
+        self.applied: Applied | None = None
+        """The new pointer, once all steps are taken."""
+        self.steps: Iterator[None] = iter(())
+
+    def __iter__(self) -> Iterator[None]:
+        """Yields between steps of about a millisecond.
+
+        Raises:
+            Fault: GROUP_FULL or VALUE_TOO_LARGE; nothing has changed.
+        """
+        return self.steps
+
+    def finish(self) -> Self:
+        """Take all remaining steps at once."""
+        for _ in self.steps:
+            pass
+        return self
+
+
+class Store:
+    """What a node knows for certain: blocks, results, and the state at `applied`."""
+
+    def __init__(self, disk: Disk, engine: Engine, *, depth: int, cache_bytes: int) -> None:
+        self._engine = engine
+        self._applied = self._get_noun(keys.APPLIED, Applied)
+        root = None if self._applied is None else self._applied.state_root
+        self.state = State.open(engine, depth=depth, root=root, cache_bytes=cache_bytes)
+        self.blocks = BlockFile.open(disk)
+        if self._applied is not None and self._applied.height > (self.blocks.last or 0):
+            raise fault(BLOCKS_CORRUPT, applied=self._applied.height, last=self.blocks.last)
+
+    @classmethod
+    def open(
+        cls,
+        disk: Disk,
+        engine: Engine,
+        *,
+        chain: bytes,
+        node_id: bytes,
+        depth: int,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Self:
+        """The store of this node on this chain; an empty one is stamped as theirs.
+
+        Raises:
+            Fault: HOME_OTHER_CHAIN, HOME_FORMAT, STATE_CORRUPT or BLOCKS_CORRUPT.
+        """
+        _check_stamps(engine, chain=chain, node_id=node_id, depth=depth)
+        return cls(disk, engine, depth=depth, cache_bytes=cache_bytes)
+
+    @property
+    def applied(self) -> Applied | None:
+        """The newest executed block; None before `initialise`."""
+        return self._applied
+
+    def initialise(
+        self,
+        header: Header,
+        writes: Writes,
+        *,
+        epoch_records: Mapping[bytes, bytes] = _NOTHING,
+        meta: Mapping[str, bytes] = _NO_META,
+    ) -> Applied:
+        """Commit height 0: the genesis header and the state that the genesis document gives.  Blocks until durable."""
+        assert self._applied is None, "a store is initialised once"
+        block = FinalBlock(header=header, batches=(), certificate=None, justification=())
+        staged = self._stage(block, id_of(header), writes, [], merkle.EMPTY_ROOT, epoch_records, meta).finish()
+        self._write_state(staged)
+        return self.adopt(staged)
+
+    def stage(
+        self,
+        block: FinalBlock,
+        block_id: bytes,
+        writes: Writes,
+        receipts: Sequence[bytes],
+        *,
+        receipts_root: bytes | None = None,
+        epoch_records: Mapping[bytes, bytes] = _NOTHING,
+        meta: Mapping[str, bytes] = _NO_META,
+    ) -> StagedBlock:
+        """Prepare the outcome of the block after `applied`.
+
+        `receipts_root` spares hashing the receipts again where the ledger has done so; `epoch_records` are encoded
+        records by hash, `meta` named values to remember: both become durable with the block.
+        """
+        applied = self._applied
+        assert applied is not None, "initialise first"
+        assert block.header.height == applied.height + 1, f"block {block.header.height} after {applied.height}"
+        assert block.header.parent == applied.block_id, "the block's parent is not the applied block"
+        root = merkle.root(receipts) if receipts_root is None else receipts_root
+        return self._stage(block, block_id, writes, receipts, root, epoch_records, meta)
+
+    def write(self, staged: StagedBlock) -> None:
+        """Make a finished block durable: its segment first, then one engine batch.  Blocks; for the writer thread.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        self.save_block(staged.block)
+        self._write_state(staged)
+
+    def save_block(self, block: FinalBlock) -> None:
+        """Make a final block durable before it is executed; nothing happens if its height is stored already."""
+        height = block.header.height
+        if self.blocks.last is None or height > self.blocks.last:
+            self.blocks.append(height, encode(block))
+            self.blocks.sync()
+
+    def adopt(self, staged: StagedBlock) -> Applied:
+        """Make a written block the applied one: readers see its state from here on."""
+        assert staged.applied is not None, "a block is adopted after its last step"
+        self.state.adopt(staged.state)
+        self._applied = staged.applied
+        return staged.applied
+
+    def unapplied(self) -> Iterator[FinalBlock]:
+        """The stored blocks above `applied`, to be executed again after a crash.
+
+        Raises:
+            Fault: BLOCKS_CORRUPT if they do not continue the applied chain.
+        """
+        assert self._applied is not None, "initialise first"
+        parent = self._applied.block_id
+        for height in range(self._applied.height + 1, (self.blocks.last or 0) + 1):
+            block = self.block(height)
+            if block is None or block.header.height != height or block.header.parent != parent:
+                raise fault(BLOCKS_CORRUPT, height=height, reason="does not continue the chain")
+            parent = id_of(block.header)
+            yield block
+
+    def block_raw(self, height: int) -> bytes | None:
+        """The encoded `FinalBlock` of a height, for other nodes; None if it is not kept.  There is none at height 0."""
+        return self.blocks.read(height)
+
+    def block(self, height: int) -> FinalBlock | None:
+        """The block of a height, executed or not; None if it is not kept."""
+        if height == 0:
+            header = self.header(0)
+            return None if header is None else FinalBlock(header, (), None, ())
+        raw = self.blocks.read(height)
+        if raw is None:
+            return None
+        try:
+            return decode_trusted(FinalBlock, raw)
+        except DecodeError as error:
+            raise fault(BLOCKS_CORRUPT, height=height, reason=str(error)) from error
+
+    def header(self, height: int) -> Header | None:
+        """The header of a height, executed or not; headers outlive dropped blocks."""
+        header = self._get_noun(keys.header(height), Header)
+        if header is None and height > 0:
+            block = self.block(height)
+            return None if block is None else block.header
+        return header
+
+    def height_of(self, block_id: bytes) -> int | None:
+        """The height of an executed block."""
+        raw = self._engine.get(keys.height_of(block_id))
+        return None if raw is None else int.from_bytes(raw, "big")
+
+    def applied_at(self, height: int) -> Applied | None:
+        """What executing a height gave, with the frontiers as of then; None above `applied`."""
+        if self._applied is not None and height == self._applied.height:
+            return self._applied
+        return self._get_noun(keys.applied_at(height), Applied)
+
+    def receipts(self, height: int) -> list[bytes] | None:
+        """The encoded receipts of an executed block in order; None if the height is not executed."""
+        return self._get_noun(keys.receipts(height), list[bytes])
+
+    def epoch_record(self, record_hash: bytes) -> bytes | None:
+        """An encoded epoch record by its hash."""
+        return self._engine.get(keys.epoch_record(record_hash))
+
+    def put_epoch_record(self, record_hash: bytes, raw: bytes) -> None:
+        """Keep an epoch record that came from elsewhere than an execution.  Blocks until durable."""
+        self._engine.write([(keys.epoch_record(record_hash), raw)], sync=True)
+
+    def meta(self, name: str) -> bytes | None:
+        """A value remembered under a name."""
+        return self._engine.get(keys.meta(name))
+
+    def put_meta(self, name: str, value: bytes | None) -> None:
+        """Remember a value, or forget it with None.  Blocks until durable."""
+        self._engine.write([(keys.meta(name), value)], sync=True)
+
+    def prove(self, group: bytes, item: bytes | None = None) -> StateProof:
+        """A proof against `applied.state_root`; see `State.prove`."""
+        return self.state.prove(group, item)
+
+    def _stage(
+        self,
+        block: FinalBlock,
+        block_id: bytes,
+        writes: Writes,
+        receipts: Sequence[bytes],
+        receipts_root: bytes,
+        epoch_records: Mapping[bytes, bytes],
+        meta: Mapping[str, bytes],
+    ) -> StagedBlock:
+        height = block.header.height
+        puts: list[Put] = [
+            (keys.receipts(height), encode(receipts)),
+            (keys.header(height), encode(block.header)),
+            (keys.height_of(block_id), height.to_bytes(8, "big")),
+            *((keys.epoch_record(record_hash), raw) for record_hash, raw in epoch_records.items()),
+            *((keys.meta(name), value) for name, value in meta.items()),
+        ]
+        staged = StagedBlock(block, self.state.stage(writes), puts)
+        staged.steps = self._run(staged, block_id, receipts_root)
+        return staged
+
+    def _run(self, staged: StagedBlock, block_id: bytes, receipts_root: bytes) -> Iterator[None]:
+        yield from staged.state
+        header, root, before = staged.block.header, staged.state.root, self._applied
+        results = Frontier() if before is None else before.results
+        history = Frontier() if before is None else before.history
+        staged.applied = Applied(
+            height=header.height,
+            block_id=block_id,
+            view=header.view,
+            time_ms=header.time_ms,
+            state_root=root,
+            receipts_root=receipts_root,
+            results=results.append(result_leaf(header.height, root, receipts_root)),
+            history=history.append(block_id),
+        )
+        raw = encode(staged.applied)
+        staged.puts += [(keys.applied_at(header.height), raw), (keys.APPLIED, raw)]
+
+    def _write_state(self, staged: StagedBlock) -> None:
+        assert staged.applied is not None, "a block is written after its last step"
+        self._engine.write(staged.state.puts + staged.puts, sync=True)
+
+    def _get_noun(self, key: bytes, kind: type[T]) -> T | None:
+        raw = self._engine.get(key)
+        if raw is None:
+            return None
+        try:
+            return decode_trusted(kind, raw)
+        except DecodeError as error:
+            raise fault(STATE_CORRUPT, key=key, reason=str(error)) from error
+
+
+def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> None:
+    """Compare what the data say they are with what this node is; stamp an empty engine."""
+    stamps = {"chain": chain, "node": node_id, "depth": bytes((depth,)), "format": FORMAT.to_bytes(4, "big")}
+    stored = engine.get(keys.stamp("format"))
+    if stored is None:
+        if next(engine.iterate(b""), None) is not None:
+            raise fault(HOME_FORMAT, found=None, supported=FORMAT)
+        engine.write([(keys.stamp(name), value) for name, value in stamps.items()], sync=True)
+        return
+    if int.from_bytes(stored, "big") > FORMAT:
+        raise fault(HOME_FORMAT, found=int.from_bytes(stored, "big"), supported=FORMAT)
+    for name in ("chain", "node", "depth"):
+        found = engine.get(keys.stamp(name))
+        if found != stamps[name]:
+            raise fault(HOME_OTHER_CHAIN, what=name, found=found, expected=stamps[name])

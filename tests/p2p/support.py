@@ -1,0 +1,141 @@
+"""Nodes on loopback with real TLS, and a handler that remembers what it was told and lets tests wait for it."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from cccnode.types.errors import Fault
+from p2p.directory import Directory, Identity, Node
+from p2p.frames import Channel
+from p2p.network import Network
+from p2p.peers import PeerInfo, Refusal, Settings
+
+CHAIN = bytes(range(32))
+OTHER_CHAIN = bytes(32)
+PATIENCE_S = 20.0
+FAST = Settings(backoff_min_ms=5, backoff_max_ms=40, second_dial_ms=60, probe_ms=150, ping_ms=100, silence_ms=5_000)
+
+
+def identity(number: int) -> Identity:
+    """The transport identity number `number`."""
+    return Identity(bytes([number]) * 32)
+
+
+def row(who: Identity, *, validator: bool = True, addresses: Iterable[str] = (), organisation: str = "") -> Node:
+    """A registry row."""
+    return Node(
+        node_key=who.node_key,
+        certificate=who.certificate,
+        addresses=tuple(addresses),
+        organisation=organisation or who.node_key.hex()[:4],
+        validator=validator,
+    )
+
+
+@dataclass
+class Recorder:
+    """A p2p.peers.Handler that remembers."""
+
+    peers: list[PeerInfo] = field(default_factory=list)
+    lost: list[tuple[bytes, Fault]] = field(default_factory=list)
+    frames: list[tuple[bytes, Channel, bytes]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    notices: list[tuple[bytes, str, str]] = field(default_factory=list)
+    on: Callable[[bytes, Channel, bytes], None] | None = None
+    _waiting: list[tuple[Callable[[], object], asyncio.Future[None]]] = field(default_factory=list)
+
+    def on_peer(self, peer):
+        self.peers.append(peer)
+        self._look()
+
+    def on_lost(self, peer, reason):
+        self.lost.append((peer, reason))
+        self._look()
+
+    def on_frame(self, peer, channel, payload):
+        self.frames.append((peer, channel, payload))
+        if self.on:
+            self.on(peer, channel, payload)
+        self._look()
+
+    def on_refused(self, refusal):
+        self.refused.append(refusal)
+        self._look()
+
+    def on_notice(self, peer, name, text):
+        self.notices.append((peer, name, text))
+        self._look()
+
+    def names(self):
+        return [refusal.fault.spec.name for refusal in self.refused]
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Wait until `true()` holds; looked at after every call of the network."""
+        if true():
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((true, future))
+        async with asyncio.timeout(PATIENCE_S):
+            await future
+
+    def _look(self):
+        for entry in list(self._waiting):
+            if entry[0]():
+                self._waiting.remove(entry)
+                if not entry[1].done():
+                    entry[1].set_result(None)
+
+
+class Town:
+    """Networks that a test makes; all are stopped at its end."""
+
+    def __init__(self) -> None:
+        self.networks: list[Network] = []
+
+    async def node(
+        self, who: Identity, nodes: Iterable[Node], *, chain: bytes = CHAIN, settings: Settings = FAST,
+        listen: str | None = "127.0.0.1:0", height: int = 0, wall_ms=None,
+    ) -> tuple[Network, Recorder]:
+        """A started node with its recorder."""
+        recorder = Recorder()
+        network = Network(
+            identity=who, chain=chain, directory=Directory(who, nodes), handler=recorder, listen=listen,
+            rng=random.Random(who.node_key), settings=settings, wall_ms=wall_ms,
+        )
+        network.set_height(height)
+        await network.start()
+        self.networks.append(network)
+        return network, recorder
+
+    async def close(self) -> None:
+        for network in self.networks:
+            await network.stop()
+        await asyncio.sleep(0)
+
+
+def in_town(scenario: Callable[[Town], Awaitable[None]], loop_factory=None) -> None:
+    """Run a scenario on a new loop; fail on anything that the loop's exception handler hears of."""
+    problems: list[object] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        town = Town()
+        try:
+            await scenario(town)
+        finally:
+            await town.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(run())
+    assert not problems
+
+
+async def pair(town: Town, **options) -> tuple[Network, Recorder, Network, Recorder]:
+    """Two validators that know each other, linked; `a` dialled."""
+    a, b = sorted((identity(1), identity(2)), key=lambda who: who.node_key)
+    network_b, recorder_b = await town.node(b, [row(a), row(b)], **options)
+    network_a, recorder_a = await town.node(a, [row(a), row(b, addresses=[network_b.address])], **options)
+    await recorder_a.until(lambda: recorder_a.peers)
+    await recorder_b.until(lambda: recorder_b.peers)
+    return network_a, recorder_a, network_b, recorder_b

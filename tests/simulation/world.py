@@ -1,0 +1,165 @@
+"""A whole network in one process from one seed: virtual time, simulated links, disks that forget what was not synced.
+
+`World` is the heap of events; `NodeRuntime` and `NodeLinks` are what the driver sees of it instead of asyncio and TLS.
+"""
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+WALL_START_MS = 1_767_571_200_000
+
+
+@dataclass(slots=True)
+class Conditions:
+    """How bad the network is at the moment."""
+
+    loss: float = 0.0
+    latency_ms: tuple[int, int] = (1, 5)
+    groups: dict[bytes, int] = field(default_factory=dict)
+    """Partition: nodes talk within their group only; nodes without one are in group 0."""
+
+
+class _Timer:
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Never fires."""
+        self.callback = None
+
+
+class World:
+    """Virtual time and the events to come."""
+
+    def __init__(self, seed: int) -> None:
+        """An empty world."""
+        self.rng = random.Random(seed)
+        self.now_ms = 0
+        self.conditions = Conditions()
+        self.coverage: Counter[str] = Counter()
+        self.links: dict[bytes, NodeLinks] = {}
+        self.bytes_sent: Counter[bytes] = Counter()
+        self._heap: list[tuple[int, int, _Timer]] = []
+        self._sequence = 0
+
+    def at(self, delay_ms: int, callback: Callable[[], None]) -> _Timer:
+        """Call back after `delay_ms` of virtual time; equal times run in the order they were asked for."""
+        timer = _Timer(callback)
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now_ms + max(0, delay_ms), self._sequence, timer))
+        return timer
+
+    def run_until(self, end_ms: int, done: Callable[[], bool] = lambda: False) -> bool:
+        """Let time pass until `done` (asked after every event) or `end_ms`; return whether `done`."""
+        while self._heap and self._heap[0][0] <= end_ms:
+            self.now_ms, _, timer = heapq.heappop(self._heap)
+            if timer.callback is not None:
+                timer.callback()
+                if done():
+                    return True
+        self.now_ms = max(self.now_ms, end_ms)
+        return done()
+
+
+class NodeRuntime:
+    """One node's view of time; it dies with the node."""
+
+    def __init__(self, world: World, *, skew_ms: int = 0, disk_ms: tuple[int, int] = (0, 4)) -> None:
+        """A runtime in `world` whose wall clock is off by `skew_ms`."""
+        self.rng = random.Random(world.rng.getrandbits(64))
+        self._world, self._skew_ms, self._disk_ms = world, skew_ms, disk_ms
+        self._free_at: dict[str, int] = {}
+        self.alive = True
+
+    def now_ms(self) -> int:
+        """Virtual milliseconds."""
+        return self._world.now_ms
+
+    def wall_ms(self) -> int:
+        """Virtual Unix milliseconds, off by the node's skew."""
+        return WALL_START_MS + self._world.now_ms + self._skew_ms
+
+    def cpu_ns(self) -> int:
+        """Nobody measures here."""
+        return 0
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Next, at the same virtual time."""
+        self._world.at(0, lambda: self._if_alive(callback))
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> _Timer:
+        """After virtual milliseconds."""
+        return self._world.at(delay_ms, lambda: self._if_alive(callback))
+
+    def run_in_writer(self, writer: str, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """The disk takes its time; jobs of one writer stay in order; a node that dies before never does it."""
+        start = max(self._world.now_ms, self._free_at.get(writer, 0))
+        finish = start + self._world.rng.randint(*self._disk_ms)
+        self._free_at[writer] = finish
+
+        def run() -> None:
+            try:
+                result = job()
+            except Exception as error:  # noqa: BLE001 - handed to the driver, as the real writer does
+                result = error
+            done(result)
+
+        self._world.at(finish - self._world.now_ms, lambda: self._if_alive(run))
+
+    def _if_alive(self, callback: Callable[[], None]) -> None:
+        if self.alive:
+            callback()
+
+
+class NodeLinks:
+    """One node's connections: in order, lossy only as whole disconnections would be, as over TCP."""
+
+    def __init__(self, world: World, key: bytes) -> None:
+        """Links of the node with that transport key."""
+        self._world, self._key = world, key
+        self.receive: Callable[[bytes, int, bytes], None] = lambda peer, channel, payload: None
+        self._last: dict[tuple[bytes, int], int] = {}
+        self.punished: list[tuple[bytes, str]] = []
+        self.up = True
+
+    def send(self, peer: bytes, channel: int, payload: bytes) -> bool:
+        """Deliver after a random delay, in order for each channel; lost under loss or partition."""
+        world = self._world
+        if peer not in self.connected():
+            return False
+        world.bytes_sent[self._key] += len(payload)
+        if world.rng.random() < world.conditions.loss:
+            world.coverage["dropped"] += 1
+            return True
+        arrival = max(world.now_ms + world.rng.randint(*world.conditions.latency_ms), self._last.get((peer, channel), 0))
+        self._last[peer, channel] = arrival
+        target = world.links[peer]
+
+        def deliver() -> None:
+            if target.up and world.links[peer] is target and self._together(peer):
+                target.receive(self._key, channel, payload)
+
+        world.at(arrival - world.now_ms, deliver)
+        return True
+
+    def connected(self) -> Collection[bytes]:
+        """Everybody who is up and in the same part of the network."""
+        return [key for key, links in self._world.links.items() if key != self._key and links.up and self._together(key)]
+
+    def pause(self, peer: bytes, channel: int, *, paused: bool) -> None:
+        """Nothing queues here."""
+
+    def punish(self, peer: bytes, reason: str) -> None:
+        """Remember; the test decides whether that was right."""
+        self.punished.append((peer, reason))
+        self._world.coverage["punished"] += 1
+
+    def _together(self, peer: bytes) -> bool:
+        groups = self._world.conditions.groups
+        return groups.get(self._key, 0) == groups.get(peer, 0)

@@ -1,0 +1,40 @@
+"""A stand-in for `python -m cccnode run`: the real ports, lock and signals around a fake node. For tests of testnet."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from cccnode.cli.node import _end_with
+from cccnode.config import load
+from cccnode.home import Home, HomeLock
+from cccnode.rpc.server import RpcServer
+from tests.support.fake_node import FakeNode
+
+
+async def _run(home: Home) -> None:
+    settings = load(home, environment={}).config
+    server = RpcServer(FakeNode(decide_at_once=True), settings.rpc, settings.ops)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await server.start()
+    print("stub node runs", flush=True)
+    await stop.wait()
+    await server.stop()
+
+
+def main() -> None:
+    _, home, _, parent = sys.argv[2:]
+    if os.environ.get("STUB_FAILS") == Path(home).name:
+        sys.exit("stub node fails on purpose")
+    _end_with(int(parent))
+    here = Home(Path(home))
+    with HomeLock.take(here), suppress(KeyboardInterrupt):
+        asyncio.run(_run(here))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""docs/reference.md out of the tables in the code: `python -m tests.tidy.reference`, or `make docs`, writes it anew."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+import msgspec
+
+from cccnode import config
+from cccnode.city import CITY
+from cccnode.cli import main as cli
+from cccnode.rpc.methods import method_table
+from cccnode.types import limits
+from tests.tidy.forms import cell, commands, field_forms, form, meanings, one_line, parameters
+from tests.tidy.source import ROOT
+
+PAGE = ROOT / "docs" / "reference.md"
+
+_HEAD = """# Reference
+
+Written by `make docs` from the tables in the code; a test fails when this page differs from them.
+
+Values in JSON: bytes are `0x` and lower-case hexadecimal; *integer text* is a decimal string such as `"1000"`;
+an *account* is bech32m text, `ccc1...`. Parameters are given by name or by position.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD, *_methods(), *_messages(), *_commands(), *_settings(), *_ports(), *_limits(), *_errors()]
+    return "\n".join(parts) + "\n"
+
+
+def _methods() -> Iterator[str]:
+    table = method_table(CITY)
+    yield "## RPC methods\n"
+    yield "`POST /rpc`, JSON-RPC 2.0, batches included.\n"
+    yield from _table(
+        ("method", "parameters", "what it answers"),
+        ((f"`{name}`", field_forms(table[name].params), table[name].en) for name in sorted(table)),
+    )
+
+
+def _messages() -> Iterator[str]:
+    yield "## City messages\n"
+    yield "The body of a transaction holds 1 to 16 of these; all of them take effect, or none does.\n"
+    yield from _table(
+        ("tag", "module", "message", "fields", "what it does", "ทำอะไร"),
+        (
+            (f"{tag >> 8}.{tag & 0xFF}", module.name, f"`{row.kind.__name__}`", field_forms(row.kind), row.en, row.th)
+            for module in CITY.modules
+            for tag, row in CITY.messages.items()
+            if tag >> 8 == module.number
+        ),
+    )
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    yield "`cccnode COMMAND --help` says more.\n"
+    rows = commands(cli.cli, ("cccnode",))
+    yield from _table(
+        ("command", "arguments and options", "what it does"),
+        ((f"`{name}`", f"`{parameters(command)}`", command.get_short_help_str(limit=200)) for name, command in rows),
+    )
+    yield "Global options, before the command: " + f"`{parameters(cli.cli)}`\n"
+
+
+def _settings() -> Iterator[str]:
+    yield "## Settings\n"
+    yield one_line(
+        "`config.toml` in the home; strongest first: `--set section.key=value`, environment `CCCNODE_SECTION__KEY`, "
+        "file, profile, default."
+    )
+    yield ""
+    yield from _table(
+        ("key", "value", "default", "what it means"),
+        (
+            (f"`{section}.{field.name}`", form(field.type), f"`{_toml(field)}`", _meaning(kind, field.name))
+            for section, kind in config.SECTIONS.items()
+            for field in msgspec.structs.fields(kind)
+        ),
+    )
+    yield f"Profiles: {', '.join(f'`{name}`' for name in config.PROFILES)}.\n"
+
+
+def _meaning(section: type, name: str) -> str:
+    """What stands under the field; for the obvious ones what the whole section is about."""
+    return meanings(section).get(name) or one_line(section.__doc__ or "")
+
+
+def _toml(field: msgspec.structs.FieldInfo) -> str:
+    match field.default:
+        case bool() as value:
+            return str(value).lower()
+        case str() as value:
+            return f'"{value}"'
+        case tuple() as values:
+            return str(list(values))
+        case value:
+            return str(value)
+
+
+def _ports() -> Iterator[str]:
+    yield "## Ports\n"
+    yield f"Node i of a test network adds i times {config.TESTNET_PORT_STEP}.\n"
+    yield from _table(("port", "default"), ((name, str(port)) for name, port in config.PORTS.items()))
+
+
+def _limits() -> Iterator[str]:
+    yield "## Limits\n"
+    yield from _table(
+        ("limit", "value", "why"),
+        ((f"`{name}`", f"{getattr(limits, name):,}", meaning) for name, meaning in meanings(limits).items()),
+    )
+
+
+def _errors() -> Iterator[str]:
+    yield "## Errors\n"
+    yield "A name never changes its meaning. Numbers stand in receipts and in JSON-RPC errors.\n"
+    yield from _table(
+        ("code", "name", "what happened", "what to do", "เกิดอะไรขึ้น", "ควรทำอย่างไร", "retry"),
+        (
+            (str(row.code), f"`{row.name}`", row.en, row.remedy, row.th, row.remedy_th, "yes" if row.retryable else "")
+            for row in CITY.errors.values()
+        ),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell(value) for value in row) + " |"
+    yield ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    click.echo(f"written: {PAGE.relative_to(ROOT)}")
