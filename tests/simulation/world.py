@@ -3,14 +3,22 @@
 `World` is the heap of events; `NodeRuntime` and `NodeLinks` are what the driver sees of it instead of asyncio and TLS.
 """
 
+import contextlib
+import errno
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cccnode.types.errors import Fault
+from p2p.frames import Channel
+from p2p.scores import Offence
+from storage.memory import MemoryDisk, MemoryEngine
+
 WALL_START_MS = 1_767_571_200_000
+HALF = 0.5
 
 
 @dataclass(slots=True)
@@ -75,6 +83,7 @@ class NodeRuntime:
         self.rng = random.Random(world.rng.getrandbits(64))
         self._world, self._skew_ms, self._disk_ms = world, skew_ms, disk_ms
         self._free_at: dict[str, int] = {}
+        self._jobs: dict[str, list[Callable[[], Any]]] = {}
         self.alive = True
 
     def now_ms(self) -> int:
@@ -98,19 +107,39 @@ class NodeRuntime:
         return self._world.at(delay_ms, lambda: self._if_alive(callback))
 
     def run_in_writer(self, writer: str, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """The disk takes its time; jobs of one writer stay in order; a node that dies before never does it."""
+        """The disk takes its time; jobs of one writer stay in order; a node that dies before may have done half."""
         start = max(self._world.now_ms, self._free_at.get(writer, 0))
         finish = start + self._world.rng.randint(*self._disk_ms)
         self._free_at[writer] = finish
+        self._jobs[writer] = [*self._jobs.get(writer, ()), job]
 
         def run() -> None:
+            self._jobs[writer].pop(0)
             try:
                 result = job()
-            except Exception as error:  # noqa: BLE001 - handed to the driver, as the real writer does
+            except Fault as error:
                 result = error
             done(result)
 
         self._world.at(finish - self._world.now_ms, lambda: self._if_alive(run))
+
+    def die(self, disk: MemoryDisk, engine: MemoryEngine) -> None:
+        """Power off: what each writer was doing is done up to a random point, then unsynced bytes are at risk."""
+        self.alive = False
+        rng = self._world.rng
+        for writer in sorted(self._jobs):
+            if self._jobs[writer] and rng.random() < HALF:
+                self._world.coverage["writes cut short"] += 1
+                left = rng.randint(0, 3)
+
+                def refuse(_operation: str, _path: str, budget: Iterator[int] = iter(range(left))) -> int | None:
+                    return None if next(budget, None) is not None else errno.EIO
+
+                disk.refuse = engine.refuse = refuse
+                with contextlib.suppress(Fault):
+                    self._jobs[writer][0]()
+        disk.crash(rng)
+        engine.crash(rng)
 
     def _if_alive(self, callback: Callable[[], None]) -> None:
         if self.alive:
@@ -123,12 +152,12 @@ class NodeLinks:
     def __init__(self, world: World, key: bytes) -> None:
         """Links of the node with that transport key."""
         self._world, self._key = world, key
-        self.receive: Callable[[bytes, int, bytes], None] = lambda peer, channel, payload: None
-        self._last: dict[tuple[bytes, int], int] = {}
-        self.punished: list[tuple[bytes, str]] = []
+        self.receive: Callable[[bytes, Channel, bytes], None] = lambda peer, channel, payload: None
+        self._last: dict[tuple[bytes, Channel], int] = {}
+        self.punished: list[tuple[bytes, Offence, str]] = []
         self.up = True
 
-    def send(self, peer: bytes, channel: int, payload: bytes) -> bool:
+    def send(self, peer: bytes, channel: Channel, payload: bytes) -> bool:
         """Deliver after a random delay, in order for each channel; lost under loss or partition."""
         world = self._world
         if peer not in self.connected():
@@ -152,13 +181,22 @@ class NodeLinks:
         """Everybody who is up and in the same part of the network."""
         return [key for key, links in self._world.links.items() if key != self._key and links.up and self._together(key)]
 
-    def pause(self, peer: bytes, channel: int, *, paused: bool) -> None:
+    def pause(self, peer: bytes, channel: Channel, *, paused: bool) -> None:
         """Nothing queues here."""
 
-    def punish(self, peer: bytes, reason: str) -> None:
+    def punish(self, peer: bytes, offence: Offence, detail: str) -> None:
         """Remember; the test decides whether that was right."""
-        self.punished.append((peer, reason))
+        self.punished.append((peer, offence, detail))
         self._world.coverage["punished"] += 1
+
+    def want(self, keys: Iterable[bytes]) -> None:
+        """Everybody is linked already."""
+
+    def hint(self, node_key: bytes, address: str) -> None:
+        """There are no addresses."""
+
+    def hang_up(self, peer: bytes) -> None:
+        """Links are free."""
 
     def _together(self, peer: bytes) -> bool:
         groups = self._world.conditions.groups
