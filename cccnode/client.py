@@ -1,18 +1,18 @@
 """The Python client of a node: `async with Client(url) as node: await node.submit(raw)`.
 
-Errors carry the stable name, the number and the hint of the node's error table; values follow the rules of the RPC (big
-integers are decimal strings, bytes are 0x-hexadecimal, accounts are bech32m), and the helpers here turn them into Python
-values where there is one obvious answer.
+Errors carry the stable name, the number and the hint of the node's error table.  Values follow the rules of the RPC:
+big integers are decimal strings, bytes are 0x-hexadecimal, accounts are bech32m.
 """
 
 import asyncio
+import io
 import itertools
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -30,6 +30,7 @@ LIFETIME_MS: Final = 60_000
 FEE_MAX: Final = 1_000_000
 """What a transaction made here pays at most, in base units; the network's own fee is far below."""
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+_PIECE_BYTES: Final = 1024 * 1024
 _WAIT_SLICE_MS: Final = 20_000
 _DECODER: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
@@ -86,7 +87,7 @@ class Client:
         self._ids = itertools.count(1)
         self._chain: bytes | None = None
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         """Use it in `async with`."""
         return self
 
@@ -218,10 +219,11 @@ class Client:
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.post(self.url, data=body, headers={"Content-Type": "application/json"}) as response,
+                self._session.post(
+                    self.url, data=_payload(body), headers={"Content-Type": "application/json"}
+                ) as response,
             ):
-                raw = await response.content.read(ANSWER_BYTES_MAX + 1)
-                raw += await response.read() if len(raw) <= ANSWER_BYTES_MAX else b""
+                raw = await _read_all(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _local(errors.UNREACHABLE, url=self.url, why=str(error) or "no answer in time") from error
         try:
@@ -245,6 +247,21 @@ class Account:
 
     account: bytes
     key: SigningKey
+
+
+def _payload(body: bytes) -> bytes | io.BytesIO:
+    """A large body goes out in pieces, so that it does not hold up the loop."""
+    return body if len(body) < _PIECE_BYTES else io.BytesIO(body)
+
+
+async def _read_all(response: aiohttp.ClientResponse) -> bytes:
+    """The body, bounded: a node that we talk to may be anybody's."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ValueError(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+    return bytes(body)
 
 
 def wall_ms() -> int:

@@ -39,7 +39,7 @@ class NonCanonical(DecodeError):
 
 
 @cache
-def decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:  # noqa: ANN401 - any msgspec type expression
+def decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     """The reusable typed decoder of `kind`; building one costs far more than using it."""
     return msgspec.msgpack.Decoder(kind)
 

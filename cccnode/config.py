@@ -1,6 +1,6 @@
 """The settings of one node: one `config.toml`, and the layers that may override it.
 
-Order, strongest first: flag (`--set section.key=value`) > environment (`CCCNODE_SECTION__KEY`) > file > profile > default.
+Strongest first: flag (`--set section.key=value`), environment (`CCCNODE_SECTION__KEY`), file, profile, default.
 Unknown keys are errors with a suggestion, and all errors are reported at once.  Nothing here affects agreement between
 nodes: that lives in genesis and on the chain.
 """
@@ -257,9 +257,7 @@ def _read_flags(flags: Sequence[str], problems: list[str]) -> Mapping[str, objec
 
 
 def _known(values: Mapping[str, object], where: str, problems: list[str]) -> dict[str, object]:
-    for key in values:
-        if key not in _KEYS:
-            problems.append(f"{where}{key} is unknown{_meant(key, _KEYS)}")
+    problems.extend(f"{where}{key} is unknown{_meant(key, _KEYS)}" for key in values if key not in _KEYS)
     return {key: value for key, value in values.items() if key in _KEYS}
 
 
@@ -278,7 +276,7 @@ def _typed(texts: Mapping[str, object], problems: list[str]) -> Mapping[str, obj
     return values
 
 
-def _is_list(kind: Any) -> bool:  # noqa: ANN401 - any msgspec type expression
+def _is_list(kind: Any) -> bool:
     return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.VarTupleType)
 
 
@@ -313,7 +311,7 @@ def _cross_checks(config: Config) -> list[str]:
     problems = []
     listening = {"p2p.listen": config.p2p.listen, "rpc.listen": config.rpc.listen, "ops.listen": config.ops.listen}
     for key, address in listening.items():
-        if split_address(address)[1] > 65_535:  # noqa: PLR2004 - the largest port
+        if split_address(address)[1] > 65_535:
             problems.append(f"{key} = {address!r}: a port is at most 65535")
     if not _is_loopback(split_address(config.ops.listen)[0]):
         problems.append(f"ops.listen = {config.ops.listen!r}: health and metrics are served on loopback only")

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
@@ -96,11 +97,13 @@ class HomeLock:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> "HomeLock":
+    def __enter__(self) -> Self:
         """Hold the lock for a block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Release it."""
         self.release()
 

@@ -1,8 +1,9 @@
 """Key files: one private key each, encrypted with a passphrase, in JSON that says what it is (conventions.md 1.4).
 
-The shape is ERC-2335's: named modules for key derivation and cipher, and the public key in clear, so that tools can show
-it without the passphrase.  Argon2id makes guessing slow, ChaCha20-Poly1305 binds role and public key to the secret, and
-the decrypted key must give the public key that the file claims.  Keys of a demo network are not encrypted and say so.
+The shape is ERC-2335's: named modules for key derivation and cipher, and the public key in clear, so that tools can
+show it without the passphrase.  Argon2id makes guessing slow, ChaCha20-Poly1305 binds role and public key to the
+secret, and the decrypted key must give the public key that the file claims.  Keys of a demo network are not encrypted
+and say so.
 """
 
 import json
@@ -22,7 +23,7 @@ from cccnode.home import disk_fault
 from cccnode.types import errors
 from cccnode.types.errors import fault
 
-PASSPHRASE_ENV: Final = "CCCNODE_PASSPHRASE"
+PASSPHRASE_ENV: Final = "CCCNODE_PASSPHRASE"  # noqa: S105 - the name of a variable
 PASSPHRASE_LENGTH_MIN: Final = 8
 WARNING: Final = "NOT ENCRYPTED: a key of a demo network. Never use it for anything of value."
 
@@ -146,8 +147,8 @@ def unlock(path: Path, *, role: Role, passphrase: str | None = None) -> SigningK
     """The private key in a file of this role.
 
     Raises:
-        Fault: as `read`; `keys/NEEDS_PASSPHRASE`, `keys/PASSPHRASE`; `keys/DAMAGED` for another role, or when the secret
-            does not give the public key that the file shows.
+        Fault: as `read`; `keys/NEEDS_PASSPHRASE`, `keys/PASSPHRASE`; `keys/DAMAGED` for a key of another role, or a
+            secret that does not give the public key shown.
     """
     document = read(path)
     if document.role is not role:
@@ -182,7 +183,7 @@ def find_passphrase(file: Path | None, environment: Mapping[str, str] | None = N
 
 
 def _seal(key: SigningKey, role: Role, passphrase: str) -> Sealed:
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - slow import, rarely needed
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # noqa: PLC0415 - slow import
 
     kdf = Argon2id(salt=os.urandom(16).hex())
     nonce = os.urandom(12)

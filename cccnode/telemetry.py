@@ -86,8 +86,9 @@ def start_logging(*, level: str, form: str) -> None:
     """
     import structlog  # noqa: PLC0415 - 180 ms that other commands need not pay
 
+    colours = sys.stderr.isatty()
     render: Any = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=colours)
     )
     structlog.configure(
         processors=[

@@ -96,7 +96,7 @@ class CertificateBook:
         self.top_notarized = 0
         """The highest view with a notarization; 0: none."""
         self._skip: dict[int, int] = {}
-        """Shortcuts of `reach`: from a view whose predecessor is nullified to a lower one; compressed as they are used."""
+        """Shortcuts of `reach`, from a view whose predecessor is nullified to a lower one; compressed by use."""
 
     def held(self, kind: Kind, view: int) -> Certificate | None:
         """The certificate of this kind for `view`, if held."""

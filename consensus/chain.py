@@ -110,9 +110,7 @@ def ancestors(blocks: list[Block]) -> tuple[Ancestor, ...]:
 def finalized(blocks: list[Block]) -> tuple[FinalizedBlock, ...]:
     """A final path as the driver sees it."""
     return tuple(
-        FinalizedBlock(
-            block_id=block.block_id, header=block.header, body=block.body, justification=block.justification
-        )
+        FinalizedBlock(block_id=block.block_id, header=block.header, body=block.body, justification=block.justification)
         for block in blocks
         if block.body is not None
     )

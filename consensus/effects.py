@@ -52,7 +52,7 @@ class Build:
     empty: bool
     """The block may list nothing: E is too far behind (consensus.md 3.7)."""
     ancestors: tuple[Ancestor, ...]
-    """Heights (last executed reported) + 1 ... parent.height, oldest first: for history_root and what is listed already."""
+    """Heights (last executed reported) + 1 ... parent.height, oldest first: for history_root and what is listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

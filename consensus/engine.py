@@ -1,7 +1,8 @@
-"""The engine: events in, effects out.  The edge of consensus, where messages of others are checked and requests answered.
+"""The engine: events in, effects out.  The edge of consensus: messages of others are checked, requests answered.
 
 `handle` never raises on anything a peer can send and does nothing by itself: no clock, network, disk, randomness.
-The rules are in view.py and numbered in README.md; here are R8 (repeat) and R9 (help), restart, and the deadline.
+The rules are numbered in README.md and stand in guard.py, view.py, proposing.py and voting.py; here are R8 (repeat)
+and R9 (help), restart, and the deadline.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Final
 from cccnode.types.block import block_id
 from cccnode.types.limits import CERTIFICATES_PER_REPLY_MAX, VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.vote import Kind, Proposal, Vote
-from consensus import rules
+from consensus import proposing, rules, voting
 from consensus.certificates import well_formed
 from consensus.chain import Block, Verdict
 from consensus.config import Config, EngineStatus, Sign, ValidatorStatus, VerifyMany
@@ -101,9 +102,7 @@ class Engine:
     def _resume(self) -> None:
         """Count own votes again, arm the timers, and repeat what the crash may have kept from being sent."""
         core = self._core
-        for view in sorted(core.guard.own):
-            for vote in core.guard.of(view).all():
-                core.count_own(vote)
+        self._recount()
         core.timers.arm(core.now)
         own = core.guard.of(core.view)
         if own.nullified is not None:
@@ -116,20 +115,14 @@ class Engine:
         block = core.chain.get(proposal.block_id)
         if block is not None and core.leaders.of(core.view) == core.me:
             # Never a second block for a view: the stored one is proposed again.
-            core.send(self._proposal_message(proposal, block, own.notarized.signature))
+            final = core.certificates.finalization
+            core.send(proposing.proposal_message(core, proposal, block, final, own.notarized.signature))
 
-    def _proposal_message(self, proposal: Proposal, block: Block, signature: bytes) -> ProposalMessage:
+    def _recount(self) -> None:
         core = self._core
-        return ProposalMessage(
-            core.config.epoch,
-            proposal,
-            block.header,
-            block.body or (),
-            block.justification,
-            core.certificates.finalization,
-            core.chain.executed_height,
-            signature,
-        )
+        for view in sorted(core.guard.own):
+            for vote in core.guard.of(view).all():
+                core.count_own(vote)
 
     # ----- events
 
@@ -143,7 +136,7 @@ class Engine:
             case Tick():
                 pass  # Everything that is due is done below, whatever the event.
             case Built():
-                self._built(event)
+                proposing.accept(core, event)
             case BuildDeclined(view=view):
                 if view == core.view and core.building:
                     core.give_up()  # R2: the others skip this view at once.
@@ -160,7 +153,7 @@ class Engine:
     def _finish(self) -> list[Effect]:
         """Do all that is due now, set the deadline, and hand the effects over."""
         core = self._core
-        core.settle()
+        self._settle()
         self._repeat()
         for wanted, voters in core.wanted.due(core.now):
             for voter in voters:
@@ -173,28 +166,18 @@ class Engine:
         effects, core.out = core.out, []
         return effects
 
-    def _built(self, event: Built) -> None:
-        """R2: the driver's block, checked as strictly as any other's."""
-        core = self._core
-        if event.view != core.view or not core.building or core.guard.silent is not None:
-            return
-        header = event.header
-        parent = core.parent()
-        held = core.chain.get(header.parent)
-        stale = parent is None or held is None or (parent.block_id, parent.view) != (header.parent, header.parent_view)
-        if stale:
-            core.building = False  # A certificate displaced the parent meanwhile: build again, on the new one.
-            return
-        fault = (
-            rules.header_fault(core.config, header, event.body)
-            or rules.child_fault(header, held.header)  # type: ignore[union-attr]  # not stale: held
-            or (None if (header.view, header.proposer) == (core.view, core.me) else "view or proposer")
-        )
-        assert fault is None, f"the driver built an invalid block: {fault}"
-        justification = core.justification(header.parent_view)
-        block = Block(block_id(header), header, event.body, justification, core.now, Verdict.READY)
-        moved = held is not None and header.exec_height > held.header.exec_height
-        core.built(block, core.certificates.finalization if moved else None)
+    def _settle(self) -> None:
+        """Do everything that can be done now, until no step moves the view any more."""
+        core, view = self._core, 0
+        while view != core.view:
+            view = core.view
+            core.holes = None
+            core.arm()
+            proposing.propose(core)
+            voting.consider(core)
+            core.expire()
+        core.hand_on()
+        core.request_holes()
 
     def _checked(self, checked: bytes, verdict: Verdict) -> None:
         block = self._core.chain.get(checked)
@@ -219,7 +202,7 @@ class Engine:
 
     # ----- messages
 
-    def _receive(self, event: Received) -> None:
+    def _receive(self, event: Received) -> None:  # noqa: C901 - one arm per message
         core, message, validator = self._core, event.message, event.validator
         if message.epoch != core.config.epoch:
             return
@@ -449,7 +432,7 @@ class Engine:
         wanted_ms = core.wanted.next_ms()
         if wanted_ms is not None:
             due.append(wanted_ms)
-        propose_ms = core.propose_due_ms()
+        propose_ms = proposing.propose_due_ms(core)
         if propose_ms is not None:
             due.append(propose_ms)
         return max(core.now + 1, min(due))

@@ -60,12 +60,7 @@ class Guard:
     def may_finalize(self, proposal: Proposal, *, view: int, notarized: Proposal | None) -> bool:
         """Only what is notarized, when leaving its view through that notarization, never after giving it up."""
         own = self.of(proposal.view)
-        return (
-            proposal.view >= view
-            and notarized == proposal
-            and own.nullified is None
-            and own.finalized is None
-        )
+        return proposal.view >= view and notarized == proposal and own.nullified is None and own.finalized is None
 
     def notarize(self, proposal: Proposal, *, view: int) -> Vote | None:
         """A notarize vote, if allowed."""

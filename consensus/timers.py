@@ -59,7 +59,7 @@ class ViewTimers:
 
     @property
     def nullify_ms(self) -> int | None:
-        """When to give the view up: t_leader without a proposal, t_view with one (J12); None while unarmed or given up."""
+        """When to give the view up: t_leader without a proposal, t_view with one (J12); None if unarmed or given up."""
         if self.armed_ms is None or self.nullified:
             return None
         deltas = 4 if self.proposal_seen else 2

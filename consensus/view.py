@@ -5,33 +5,30 @@ the edge; nothing here is reached by anything that was not checked there or is n
 """
 
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import Final
 
 from cccnode.types.certificate import Certificate, make_certificate, signer_indices
 from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, OBSERVER, SAFETY_ALARM
-from cccnode.types.limits import INLINE_CERTIFICATES_MAX, VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
+from cccnode.types.limits import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.validators import quorum
 from cccnode.types.vote import Kind, Proposal, Vote
-from consensus import rules
 from consensus.catchup import Peers, Wanted
 from consensus.certificates import CertificateBook, Claim, Verifier, claims_of
-from consensus.chain import Block, Chain, Verdict, ancestors, finalized
+from consensus.chain import Block, Chain, finalized
 from consensus.config import Config, Sign, VerifyMany
-from consensus.effects import Alarm, Blame, Build, CheckBody, Effect, EvidenceFound, Finalized, Persist, Send
+from consensus.effects import Alarm, Blame, Effect, EvidenceFound, Finalized, Persist, Send
 from consensus.evidence import contradictions
 from consensus.guard import Guard
 from consensus.leaders import BROADCAST_VALIDATORS_MAX, Leaders
 from consensus.messages import (
     CertificatesMessage,
     CertificatesRequest,
-    Justification,
     Message,
     ProposalMessage,
     StatusMessage,
     VotesMessage,
 )
-from consensus.records import BlockRecord, CertificateRecord, Record, VoteRecord
+from consensus.records import CertificateRecord, Record, VoteRecord
 from consensus.timers import ViewTimers
 from consensus.votes import VoteBook, claim_of
 
@@ -41,15 +38,6 @@ SWEEP_VIEWS: Final = 64
 """Every so many views, what belongs to older ones and was never certified is dropped."""
 FETCH_DEPTH: Final = 64
 """Missing final blocks that are fetched one by one; a longer way is the driver's sync."""
-
-
-class Judgement(Enum):
-    """What R3 says of a proposal."""
-
-    YES = 0
-    WAIT = 1
-    """Something is missing here: never a reason to refuse."""
-    NEVER = 2
 
 
 class Core:
@@ -129,19 +117,6 @@ class Core:
         """Where this node stands."""
         return StatusMessage(self.config.epoch, self.view, self.chain.final, self.chain.executed_height)
 
-    def settle(self) -> None:
-        """Do everything that can be done now, until no step moves the view any more."""
-        view = 0
-        while view != self.view:
-            view = self.view
-            self.holes = None
-            self._arm()
-            self._propose()
-            self._consider()
-            self._expire()
-        self._hand_on()
-        self._request_holes()
-
     # ----- R0: votes are cast here and nowhere else
 
     def cast(self, vote: Vote | None, announcement: Message | None = None) -> bool:
@@ -198,7 +173,9 @@ class Core:
 
         Returns whether all certificates were good, and whether `also` was.
         """
-        fresh = [(certificate, claims_of(certificate, self.count)) for certificate in certificates if self._news(certificate)]
+        fresh = [
+            (certificate, claims_of(certificate, self.count)) for certificate in certificates if self._news(certificate)
+        ]
         claims = [claim for _, stated in fresh for claim in stated or ()]
         verdicts = self.verifier.check([*claims, also] if also is not None else claims)
         good, start = [], 0
@@ -241,7 +218,9 @@ class Core:
 
     def own_vote_met(self, vote: Vote, error: str = SAFETY_ALARM.name) -> None:
         """Someone signs with this node's key, or its journal is older than its votes: stop (J22)."""
-        self.alarm(f"own {vote.kind.name.lower()} vote of view {vote.proposal.view} that this node does not remember", error)
+        self.alarm(
+            f"own {vote.kind.name.lower()} vote of view {vote.proposal.view} that this node does not remember", error
+        )
 
     def learn(self, certificate: Certificate) -> None:
         """A certificate with good signatures: keep it, and do what R4, R5, R6 say."""
@@ -381,7 +360,7 @@ class Core:
         keep |= {own.notarized.proposal.block_id for own in self.guard.own.values() if own.notarized is not None}
         self.chain.forget_orphans(below_view=self.view - SWEEP_VIEWS, keep=keep)
 
-    def _hand_on(self) -> None:
+    def hand_on(self) -> None:
         """R10: hand new certificates on once: to all where there are few, else by relayers to the next leader."""
         fresh = [held for held in self.hand_off if held is self.entry or held is self.certificates.finalization]
         self.hand_off = []
@@ -393,8 +372,6 @@ class Core:
         elif self.leaders.relays(self.me, self.view - 1):
             self.send_to(self.leaders.of(self.view), message)
 
-    # ----- R2: proposing
-
     def parent(self) -> Proposal | None:
         """R2: the block to build on: the highest notarized one if all views above it are nullified."""
         view = max(self.certificates.top_notarized, self.final_view())
@@ -403,182 +380,16 @@ class Core:
         held = self.certificates.notarized.get(view)
         return held.proposal if held is not None else self.chain.final
 
-    def _propose(self) -> None:
-        """R2: the leader builds on its parent when there is a reason to."""
-        own = self.guard.of(self.view)
-        if self.leaders.of(self.view) != self.me or self.building or self.guard.silent is not None:
-            return
-        if own.notarized is not None or own.nullified is not None:
-            return
-        parent = self.parent()
-        if parent is None:
-            self._miss(self.final_view() + 1)
-            return
-        block = self.chain.get(parent.block_id)
-        if block is None:
-            self.want(parent.block_id, self.certificates.certified(parent.view))
-            return
-        if self.now < self.propose_ms(block) or not self._reason_to_propose(block):
-            return
-        if self.chain.executed_height < block.header.exec_height:
-            self.give_up()  # R2: this node is catching up, and the others should not wait for it.
-            return
-        path, missing = self.chain.path(parent.block_id, above=self.chain.executed_height)
-        if missing is not None:
-            self.want(missing, None)
-            return
-        self.building = True
-        exec_height = self.choose_exec_height(block)
-        self.out.append(
-            Build(
-                view=self.view,
-                parent=block.header,
-                parent_id=parent.block_id,
-                parent_view=parent.view,
-                exec_height=exec_height,
-                empty=rules.must_be_empty(block.header.height + 1, exec_height),
-                ancestors=ancestors(path),
-            )
-        )
-
-    def propose_ms(self, parent: Block) -> int:
-        """When the leader may propose: `min_interval` after it saw the parent (J12)."""
-        return max(self.timers.entered_ms, parent.seen_ms + self.config.record.timers.min_interval_ms)
-
-    def propose_due_ms(self) -> int | None:
-        """When `min_interval` will let this leader propose, if nothing else holds it back."""
-        if self.leaders.of(self.view) != self.me or self.building or self.timers.nullified:
-            return None
-        parent = self.parent()
-        block = self.chain.get(parent.block_id) if parent is not None else None
-        if block is None or self.guard.silent is not None or self.propose_ms(block) <= self.now:
-            return None
-        return self.propose_ms(block)
-
-    def choose_exec_height(self, parent: Block) -> int:
-        """J17: the highest E that a quorum reports and this node has, never below the parent's."""
-        reported = self.peers.executed_by(self.quorum)
-        return max(parent.header.exec_height, min(reported, self.chain.executed_height))
-
-    def _root_pending(self, parent: Block) -> bool:
+    def root_pending(self, parent: Block) -> bool:
         """J13: whether an executed block with receipts has its root in no header yet."""
         return self.pending_root > parent.header.exec_height
 
-    def _reason_to_propose(self, parent: Block) -> bool:
-        """J13: batches, a root that can be published now, or others that wait for a block."""
-        if self.pending or (self.timers.armed_ms is not None and not self.timers.for_root):
-            return True
-        return self._root_pending(parent) and self.choose_exec_height(parent) >= self.pending_root
-
-    def built(self, block: Block, finalization: Certificate | None) -> bool:
-        """R2: persist the block and the own notarize vote together, then send the proposal."""
-        header = block.header
-        proposal = Proposal(self.view, header.parent_view, header.height, block.block_id)
-        vote = self.guard.notarize(proposal, view=self.view)
-        if vote is None:
-            return False
-        self.chain.add(block)
-        message = ProposalMessage(
-            self.config.epoch,
-            proposal,
-            header,
-            block.body or (),
-            block.justification,
-            finalization,
-            self.chain.executed_height,
-            vote.signature,
-        )
-        self.proposals[self.view] = message
-        self.timers.arm(self.now)
-        self.timers.proposal_seen = True
-        self.persist(BlockRecord(header, block.body or (), block.justification), sync=True)
-        return self.cast(vote, message)
-
-    def justification(self, parent_view: int) -> Justification:
-        """The parent's certificate and the newest nullifications above it, as many as go inline."""
-        certificate = self.certificates.certified(parent_view)
-        lowest = max(parent_view + 1, self.view - INLINE_CERTIFICATES_MAX)
-        skipped = tuple(self.certificates.nullified[view] for view in range(lowest, self.view))
-        return (certificate, *skipped) if certificate is not None else skipped
-
-    # ----- R3: voting on the leader's proposal
-
-    def _consider(self) -> None:
-        """R3: notarize the current proposal, give the view up if it can never be valid, or wait for what is missing."""
-        message = self.proposals.get(self.view)
-        own = self.guard.of(self.view)
-        if message is None or self.guard.silent is not None or own.notarized is not None or own.nullified is not None:
-            return
-        block = self.chain.get(message.proposal.block_id)
-        if block is None:
-            return
-        judgement = self.justified(message.proposal, block.header.parent)
-        if judgement is Judgement.YES:
-            judgement = self._valid(block)
-        if judgement is Judgement.YES:
-            self.persist(BlockRecord(block.header, block.body or (), block.justification), sync=True)
-            self.cast(self.guard.notarize(message.proposal, view=self.view))
-        elif judgement is Judgement.NEVER:
-            self.give_up()
-
-    def justified(self, proposal: Proposal, parent: bytes) -> Judgement:
-        """R3: the parent is certified, or final, and every view between is nullified."""
-        final = self.chain.final
-        if proposal.parent_view < final.view:
-            return Judgement.NEVER  # The final view would have to be nullified, which cannot be.
-        if proposal.parent_view == final.view:
-            certified = final
-        else:
-            held = self.certificates.notarized.get(proposal.parent_view)
-            if held is None:
-                self._miss(proposal.parent_view)
-                return Judgement.WAIT
-            certified = held.proposal
-        if (certified.block_id, certified.height + 1) != (parent, proposal.height):
-            return Judgement.NEVER
-        if self.certificates.reach(proposal.view) > proposal.parent_view + 1:
-            self._miss(proposal.parent_view + 1)
-            return Judgement.WAIT
-        return Judgement.YES
-
-    def _valid(self, block: Block) -> Judgement:
-        """R3: header rules, E final, and the body checked by the driver.  Missing is never invalid."""
-        header = block.header
-        parent = self.chain.get(header.parent)
-        if parent is None:
-            self.want(header.parent, self.certificates.certified(header.parent_view))
-            return Judgement.WAIT
-        if rules.child_fault(header, parent.header) is not None or block.verdict is Verdict.INVALID:
-            return Judgement.NEVER
-        if header.exec_height > self.chain.final.height:
-            self._miss(self.final_view() + 1)
-            return Judgement.WAIT
-        if block.verdict is Verdict.UNASKED:
-            self._check_body(block)
-        return Judgement.YES if block.verdict is Verdict.READY else Judgement.WAIT
-
-    def _check_body(self, block: Block) -> None:
-        path, missing = self.chain.path(block.header.parent, above=self.chain.executed_height)
-        if missing is not None:
-            self.want(missing, None)
-            return
-        block.verdict = Verdict.ASKED
-        self.out.append(
-            CheckBody(
-                block_id=block.block_id,
-                header=block.header,
-                body=block.body or (),
-                proposer=block.header.proposer,
-                ancestors=ancestors(path),
-            )
-        )
-
-    def _miss(self, lowest: int) -> None:
+    def miss(self, lowest: int) -> None:
         """Certificates from `lowest` on are missing below this view: ask, from the highest hole down."""
         highest = max(lowest, self.certificates.reach(self.view) - 1)
         self.holes = (max(lowest, highest - HOLE_REQUEST_VIEWS + 1), highest)
 
-    def _request_holes(self) -> None:
+    def request_holes(self) -> None:
         """R2, R3: ask the leader first, then the others in turn; a leader with a hole asks all."""
         if self.holes is None or self.now < self.next_hole_request_ms:
             return
@@ -594,7 +405,7 @@ class Core:
 
     # ----- R7: giving a view up
 
-    def _arm(self) -> None:
+    def arm(self) -> None:
         """Start the view's timers when there is something to wait for (consensus.md 3.9)."""
         timers = self.timers
         if self.pending or self.now >= self.heartbeat_ms():
@@ -602,14 +413,14 @@ class Core:
         if timers.armed_ms is None and self.pending_root:
             parent = self.parent()
             block = self.chain.get(parent.block_id) if parent is not None else None
-            if block is not None and self._root_pending(block):
+            if block is not None and self.root_pending(block):
                 timers.arm(self.now, for_root=True)
 
     def heartbeat_ms(self) -> int:
         """When an idle view gets an empty block all the same."""
         return self.timers.entered_ms + self.config.record.timers.heartbeat_ms
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         """R7: the timer ran out, or its leader has long been silent."""
         due = self.timers.nullify_ms
         if due is None:

@@ -186,6 +186,11 @@ class Genesis:
     allocation: tuple[AccountEntry, ...] = ()
 
     @property
+    def parameters(self) -> dict[Name, dict[Name, int | str | bool]]:
+        """Values of the modules' parameters, by module and name."""
+        return self.document.parameters
+
+    @property
     def accounts(self) -> Iterator[AccountEntry]:
         """Every account: the document's, then the allocation's."""
         yield from self.document.accounts

@@ -16,8 +16,8 @@ from p2p.handshake import reject
 from p2p.messages import LinkMessage, Pause, Reject, Resume, write
 from p2p.peers import Direction, Traffic
 
-WRITE_BYTES: Final = 64 * 1024
-"""Joined into one write; also the high-water mark below which the next is made."""
+WRITE_BYTES: Final = 128 * 1024
+"""Joined into one write at most; also the high-water mark below which the next is made."""
 UNSENT_BYTES: Final = 128 * 1024
 """Bytes the kernel may hold unsent (TCP_NOTSENT_LOWAT), so that urgent frames do not queue behind megabytes there."""
 HELD_BYTES: Final = 8 * 1024 * 1024
@@ -42,7 +42,7 @@ class Owner(Protocol):
         """The connection is gone: for our `reason`, or as the transport's `error` says."""
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     """A connection of frames."""
 
     __slots__ = (
@@ -117,13 +117,17 @@ class Link(asyncio.Protocol):
         self.heard_ms = self._owner.now_ms()
         self._owner.link_opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where received bytes go."""
+        return self._splitter.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Cut into payloads and pass them on, unless their channel is held."""
         if self.closing:
             return
         self.heard_ms = self._owner.now_ms()
         try:
-            payloads = self._splitter.feed(data)
+            payloads = self._splitter.filled(nbytes)
         except Fault as reason:
             self.end(reason, farewell=True)
             return

@@ -30,7 +30,6 @@ class Target:
     """When to dial; None while linked or while a dial is under way."""
     attempts: int = 0
     """Since the last success."""
-    tried_ms: int | None = None
     last_fault: Fault | None = None
 
 
@@ -67,7 +66,6 @@ class Dialling:
         keys = [key for key, target in self.targets.items() if target.next_ms is not None and target.next_ms <= now_ms]
         for key in keys:
             self.targets[key].next_ms = None
-            self.targets[key].tried_ms = now_ms
         return keys
 
     @property
@@ -96,11 +94,6 @@ class Dialling:
         if target is not None:
             target.last_fault = reason
             target.next_ms = now_ms + self._first_wait(patient=target.patient)
-
-    def tried_within(self, node_key: bytes, span_ms: int, now_ms: int) -> bool:
-        """Whether this node itself dialled that one lately."""
-        target = self.targets.get(node_key)
-        return target is not None and target.tried_ms is not None and now_ms - target.tried_ms <= span_ms
 
     def _first_wait(self, *, patient: bool) -> int:
         return (

@@ -85,11 +85,14 @@ class Forwarding:
     def _send(self, due: list[_Pending], distance: int, now_ms: int) -> list[Effect]:
         """Send each to its next target; what reached as many as there may be liars, and one, is done here."""
         by_target: dict[bytes, list[bytes]] = {}
+        targets: dict[tuple[bytes, ...], bytes | None] = {}
         for pending in due:
             self._pending.pop(pending.item.tx_id, None)
             if len(pending.tried) >= self.tries:
                 continue
-            target = self._target(pending.tried, distance)
+            if pending.tried not in targets:  # one choice for all that have the same past: one frame
+                targets[pending.tried] = self._target(pending.tried, distance)
+            target = targets[pending.tried]
             if target is not None:
                 by_target.setdefault(target, []).append(pending.item.raw)
                 pending.tried = (*pending.tried, target)

@@ -66,6 +66,9 @@ LIMITS: Final[tuple[ChannelLimit, ...]] = (
 """By channel number."""
 
 _CHANNELS: Final = tuple(Channel)
+_FRAME_BYTES: Final = HEADER_BYTES + FRAGMENT_BYTES
+_BUFFER_BYTES: Final = 2 * _FRAME_BYTES
+"""A frame that is not complete yet, and room to receive well."""
 
 
 def frames(channel: Channel, payload: bytes) -> list[bytes]:
@@ -88,57 +91,62 @@ def frames(channel: Channel, payload: bytes) -> list[bytes]:
 
 
 class Splitter:
-    """Cuts a received byte stream into (channel, payload).  Holds at most one payload a channel and one frame."""
+    """Cuts a received byte stream into (channel, payload).
 
-    __slots__ = ("_buffer", "_need", "_parts", "_sizes")
+    Bytes are received straight into its buffer (`room`, then `filled`): a payload is copied once.  It never holds more
+    than that buffer and one unfinished payload a channel.
+    """
+
+    __slots__ = ("_begin", "_buffer", "_end", "_parts", "_sizes", "_view")
 
     def __init__(self) -> None:
         """A splitter at the start of a stream."""
-        self._buffer = bytearray()
-        self._need = HEADER_BYTES
-        """How many buffered bytes the next step can do something with."""
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._begin = 0
+        self._end = 0
+        """What lies between is received and not cut yet; less than one frame between two calls."""
         self._parts: dict[int, list[bytes]] = {}
         self._sizes: dict[int, int] = {}
 
-    def feed(self, data: bytes) -> list[tuple[Channel, bytes]]:
-        """Take the next bytes of the stream; return the payloads they complete, in order.
+    def room(self) -> memoryview:
+        """Where the next bytes of the stream belong; never empty."""
+        return self._view[self._end :]
+
+    def filled(self, count: int) -> list[tuple[Channel, bytes]]:
+        """`count` bytes were put into `room()`; return the payloads they complete, in order.
 
         Raises:
             Fault: NET_OVERSIZE or NET_MALFORMED; the stream cannot be read any further.
         """
-        source: bytes | bytearray = data
-        if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._need:
-                return []
-            source = self._buffer
+        self._end += count
         done: list[tuple[Channel, bytes]] = []
-        used = self._cut(source, done)
-        if source is self._buffer:
-            del self._buffer[:used]
-        elif used < len(data):
-            self._buffer += memoryview(data)[used:]
+        self._cut(done)
+        if self._begin == self._end:
+            self._begin = self._end = 0
+        elif self._end > _BUFFER_BYTES - _FRAME_BYTES:
+            rest = self._end - self._begin
+            self._buffer[:rest] = self._buffer[self._begin : self._end]
+            self._begin, self._end = 0, rest
         return done
 
-    def _cut(self, source: bytes | bytearray, done: list[tuple[Channel, bytes]]) -> int:
-        """Append the complete payloads of `source` to `done`; return how many bytes were used up."""
-        at, end = 0, len(source)
+    def _cut(self, done: list[tuple[Channel, bytes]]) -> None:
+        """Append the complete payloads of the buffer to `done`."""
+        at, end, view, buffer = self._begin, self._end, self._view, self._buffer
         unpack = _HEADER.unpack_from
         while end - at >= HEADER_BYTES:
-            size, code = unpack(source, at)
+            size, code = unpack(buffer, at)
             self._check(size, code)
             stop = at + HEADER_BYTES + size
             if stop > end:
-                self._need = stop - at
-                return at
-            piece = bytes(source[at + HEADER_BYTES : stop])
+                break
+            piece = bytes(view[at + HEADER_BYTES : stop])
             at = stop
             if code & MORE or code in self._parts:
                 self._join(code, piece, done)
             else:
                 done.append((_CHANNELS[code], piece))
-        self._need = HEADER_BYTES
-        return at
+        self._begin = at
 
     def _check(self, size: int, code: int) -> None:
         """Refuse a frame by its header, before any of its payload is kept."""

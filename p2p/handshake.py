@@ -80,12 +80,15 @@ def read_hello(payload: bytes) -> Hello:
     """The HELLO of a dialler.
 
     Raises:
-        Fault: NET_VERSION, a HELLO of a version we do not speak; NET_MALFORMED, no HELLO.
+        Fault: NET_VERSION, a HELLO of a version we do not speak; NET_MALFORMED, no HELLO; or the dialler's own reason
+            for going away, which is mostly that it met another key than it expected.
     """
     versions = hello_versions(payload)
     if versions and common_version(*versions) is None:
         raise _version(*versions)
     message = read_link(payload)
+    if isinstance(message, Reject):
+        raise told(message)
     if not isinstance(message, Hello):
         raise fault(NET_MALFORMED, why=f"{type(message).__name__} before HELLO")
     return message

@@ -5,11 +5,7 @@ user sees peers by node key, payloads by channel, refusals by name.  All of it r
 """
 
 import asyncio
-import errno
-import os
 import random
-import socket
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
@@ -17,17 +13,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cccnode.types.errors import (
-    CONFIG_INVALID,
     NET_CLOSED,
     NET_DUPLICATE,
-    NET_IDENTITY,
     NET_MALFORMED,
     NET_MISBEHAVED,
     NET_OVERSIZE,
     NET_SILENT,
-    NET_UNREACHABLE,
     NODE_UNREGISTERED,
-    PORT_IN_USE,
     Fault,
     fault,
 )
@@ -35,7 +27,8 @@ from cccnode.types.validators import node_id
 from p2p import handshake
 from p2p.connection import Link
 from p2p.dialling import Dialling
-from p2p.directory import Directory, Identity, Node, join_address, peer_key, split_address
+from p2p.directory import Directory, Identity, Node, split_address
+from p2p.door import Door
 from p2p.frames import Channel, frames
 from p2p.messages import (
     ADDRESS_CHARS_MAX,
@@ -58,26 +51,10 @@ from p2p.scores import Offence, Scores
 
 HINTS_MAX: Final = 4
 """Addresses remembered beside the registered ones, newest first."""
+CROSSED_MS: Final = 5_000
+"""So long after two dials crossed, a peer's word of a second connection is about our own."""
 BACKLOG: Final = 128
 """Connections the kernel holds for us to accept."""
-
-
-@dataclass(slots=True)
-class _Caller:
-    """State of a link that another node dialled and that has not said HELLO, or not had its answer."""
-
-    timer: asyncio.TimerHandle
-    """Ends it."""
-    greeted: bool = False
-
-
-@dataclass(slots=True)
-class _Dial:
-    """State of a link that this node dialled and that is not up yet."""
-
-    node_key: bytes
-    hello: Hello
-    done: "asyncio.Future[None]"
 
 
 @dataclass(slots=True)
@@ -135,11 +112,9 @@ class Network:
         self._hints: dict[bytes, tuple[str, ...]] = {}
         self._height = 0
         self._links: dict[bytes, Link] = {}
-        self._shaking: set[Link] = set()
-        """TLS is done, HELLO or its answer is not."""
-        self._accepting = 0
+        self._crossed: dict[bytes, int] = {}
+        """When an own dial last ended because the other side's was faster."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: socket.socket | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._running = False
         self._past: dict[Channel, Traffic] = {channel: Traffic() for channel in Channel}
@@ -160,11 +135,9 @@ class Network:
         self._loop = asyncio.get_running_loop()
         self._quiet = asyncio.Event()
         self._running = True
+        self._door = Door(self, self._directory, self._settings, self._wall_ms)
         if self._listen is not None:
-            self._server = await self._bind(self._listen)
-            name = self._server.getsockname()
-            self.address = join_address(name[0], name[1])
-            self._spawn(self._accept_for_ever(self._server))
+            self.address = await self._door.listen(self._listen)
         self._aim()
         self._beat()
 
@@ -173,16 +146,18 @@ class Network:
         self._running = False
         for timer in self._timers.values():
             timer.cancel()
-        if self._server is not None:
-            self._server.close()
-        for link in [*self._links.values(), *self._shaking]:
-            link.end(fault(NET_CLOSED, why="the node stops"), farewell=True)
+        reason = fault(NET_CLOSED, why="the node stops")
+        self._door.close(reason)
+        for link in list(self._links.values()):
+            link.end(reason, farewell=True)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # cancelled transports close their sockets within the next turns
+            await asyncio.sleep(0)
         # Every ending link is aborted after a second at the latest.
-        while self._links or self._shaking:
+        while self._links or self._door.shaking:
             self._quiet.clear()
             await self._quiet.wait()
 
@@ -229,6 +204,7 @@ class Network:
         registered = frozenset(self._directory.nodes)
         self._scores.forget(registered)
         self._hints = {key: hints for key, hints in self._hints.items() if key in registered}
+        self._crossed = {key: when for key, when in self._crossed.items() if key in registered}
         for key in sorted(self._links.keys() - registered):
             self.drop(key, fault(NODE_UNREGISTERED, node_id=node_id(key), at_height=self._height))
         self._aim()
@@ -297,11 +273,11 @@ class Network:
 
     def counters(self) -> Counters:
         """Traffic and events since the start."""
-        channels = {channel: _sum([self._past[channel]]) for channel in Channel}
+        channels = dict(self._past)
         peers = {}
         for key, link in sorted(self._links.items()):
-            peers[key] = {channel: _sum([link.traffic[channel]]) for channel in Channel}
-            channels = {channel: _sum([channels[channel], link.traffic[channel]]) for channel in Channel}
+            peers[key] = {channel: link.traffic[channel].plus(Traffic()) for channel in Channel}
+            channels = {channel: channels[channel].plus(link.traffic[channel]) for channel in Channel}
         return Counters(
             channels=channels,
             peers=peers,
@@ -317,60 +293,6 @@ class Network:
         return int(self._loop.time() * 1000)
 
     # Listening
-
-    async def _bind(self, listen: str) -> socket.socket:
-        host, port = split_address(listen)
-        try:
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, kind, protocol, _, name = found[0]
-            server = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise fault(CONFIG_INVALID, address=listen, why=str(error)) from error
-        try:
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.setblocking(False)
-            server.bind(name)
-            server.listen(BACKLOG)
-        except OSError as error:
-            server.close()
-            if error.errno == errno.EADDRINUSE:
-                raise fault(PORT_IN_USE, address=listen) from error
-            raise fault(CONFIG_INVALID, address=listen, why=str(error)) from error
-        return server
-
-    async def _accept_for_ever(self, server: socket.socket) -> None:
-        while True:
-            try:
-                plain, name = await self._loop.sock_accept(server)
-            except OSError:
-                if not self._running:
-                    return
-                await asyncio.sleep(0.5)  # out of file descriptors: those who wait are served later
-                continue
-            if self._accepting >= self._settings.handshakes_max:
-                plain.close()
-                continue
-            self._accepting += 1
-            self._spawn(self._accept(plain, join_address(name[0], name[1])))
-
-    async def _accept(self, plain: socket.socket, address: str) -> None:
-        """TLS with a dialler; HELLO follows in `_on_hello`."""
-        link = Link(self, self._loop, direction=Direction.IN, address=address)
-        seconds = self._settings.handshake_ms / 1000
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: link,
-                plain,
-                ssl=self._directory.server_context,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=1.0,
-            )
-        except ssl.SSLError as error:
-            self._refused(link, _stranger(error, address))
-        except (OSError, TimeoutError) as error:
-            self._refused(link, fault(NET_CLOSED, address=address, why=f"during TLS: {error}"))
-        finally:
-            self._accepting -= 1
 
     # Dialling
 
@@ -397,7 +319,7 @@ class Network:
 
     def _dial_due(self) -> None:
         for key in self._dialling.due(self.now_ms()):
-            self._spawn(self._dial(key))
+            self.spawn(self._dial(key))
         self._plan()
 
     async def _dial(self, node_key: bytes) -> None:
@@ -408,44 +330,15 @@ class Network:
         address = addresses[(target.attempts if target else 0) % len(addresses)] if addresses else ""
         link = Link(self, self._loop, direction=Direction.OUT, address=address)
         try:
-            await self._shake(link, node_key, address)
+            await self._door.dial(link, node_key, address)
         except Fault as reason:
             link.end(reason, farewell=False)
             self._dial_failed(link, node_key, reason)
 
-    async def _shake(self, link: Link, node_key: bytes, address: str) -> None:
-        """TLS, the pin, HELLO; returns when the link is up."""
-        if not address:
-            raise fault(NET_UNREACHABLE, node_id=node_id(node_key), why="no address of this node is known")
-        host, port = split_address(address)
-        seconds = self._settings.handshake_ms / 1000
-        own = self._self()
-        question = handshake.hello(own, wall_ms=self._wall_ms(), nonce=os.urandom(16))
-        done: asyncio.Future[None] = self._loop.create_future()
-        link.state = _Dial(node_key, question, done)
-        try:
-            async with asyncio.timeout(seconds):
-                await self._loop.create_connection(
-                    lambda: link,
-                    host,
-                    port,
-                    ssl=self._directory.client_context,
-                    server_hostname="cccnode",
-                    ssl_handshake_timeout=seconds,
-                    ssl_shutdown_timeout=1.0,
-                )
-        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            why = str(error) or "no answer in time"
-            raise fault(NET_UNREACHABLE, node_id=node_id(node_key), address=address, why=why) from error
-        try:
-            async with asyncio.timeout(seconds):
-                await done
-        except TimeoutError as error:
-            raise fault(NET_SILENT, address=address, why="no answer to HELLO") from error
-
     def _dial_failed(self, link: Link, node_key: bytes, reason: Fault) -> None:
-        if node_key in self._links:
-            return  # the other side's dial was faster: this is how one of two ends
+        if node_key in self._links:  # the other side's dial was faster: this is how one of two ends
+            self._crossed[node_key] = self.now_ms()
+            return
         self._dial_failures += 1
         self._dialling.failed(node_key, reason, self.now_ms())
         self._plan()
@@ -461,98 +354,51 @@ class Network:
     # What links tell (connection.Owner)
 
     def link_opened(self, link: Link) -> None:
-        """TLS is done: the dialler checks the pin and speaks first."""
-        self._shaking.add(link)
-        link.peer = peer_key(link.tls())
-        if not self._running:
-            link.end(fault(NET_CLOSED, why="the node stops"), farewell=False)
-        elif isinstance(link.state, _Dial):
-            self._greet(link, link.state)
-        else:
-            seconds = self._settings.handshake_ms / 1000
-            silent = fault(NET_SILENT, address=link.address, why="no HELLO")
-            link.state = _Caller(self._loop.call_later(seconds, self._refuse, link, silent))
-
-    def _greet(self, link: Link, dial: _Dial) -> None:
-        if link.peer == dial.node_key:
-            link.send(Channel.LINK, write(dial.hello))
-            return
-        reason = fault(
-            NET_IDENTITY,
-            address=link.address,
-            expected_node_id=node_id(dial.node_key),
-            found_node_id=node_id(link.peer) if link.peer else "no Ed25519 key",
-        )
-        self._settle(dial, reason)
-        link.end(reason, farewell=True)
+        """TLS is done."""
+        self._door.opened(link)
 
     def link_frame(self, link: Link, channel: Channel, payload: bytes) -> None:
         """A payload, before or after the link is up."""
-        state = link.state
-        if isinstance(state, _Live):
-            if channel is Channel.LINK:
-                self._on_link_message(link, state, payload)
-            else:
-                self._handler.on_frame(state.node_key, channel, payload)
-        elif channel is not Channel.LINK:
-            self._refuse(link, fault(NET_MALFORMED, why=f"{channel.name} before the handshake", address=link.address))
-        elif isinstance(state, _Dial):
-            self._on_answer(link, state, payload)
+        live = link.state
+        if not isinstance(live, _Live):
+            self._door.frame(link, channel, payload)
+        elif channel is Channel.LINK:
+            self._on_link_message(link, live, payload)
         else:
-            self._on_hello(link, payload)
+            self._handler.on_frame(live.node_key, channel, payload)
 
     def link_closed(self, link: Link, reason: Fault, error: Exception | None) -> None:
         """The connection is gone."""
-        self._shaking.discard(link)
-        match link.state:
-            case _Live() as live:
-                self._lost(link, live, reason)
-            case _Dial() as dial:
-                if reason.spec is NET_CLOSED and "told" not in reason.values and self._running:
-                    evidence = "TLS alert" if isinstance(error, ssl.SSLError) else "closed before any answer"
-                    reason = handshake.not_registered(
-                        node_key=self._identity.node_key, address=link.address, evidence=evidence
-                    )
-                self._settle(dial, reason)
-            case _Caller(timer=timer):
-                timer.cancel()
-                self._refused(link, reason, link.peer)
-            case _:  # a refused dial: `_dial` knows
-                pass
-        for key, traffic in zip(Channel, link.traffic, strict=True):
-            self._past[key] = _sum([self._past[key], traffic])
+        if isinstance(link.state, _Live):
+            self._lost(link, link.state, reason)
+        else:
+            self._door.closed(link, reason, error)
+        for channel, traffic in zip(Channel, link.traffic, strict=True):
+            self._past[channel] = self._past[channel].plus(traffic)
         self._quiet.set()
 
-    # Handshake
+    # What the door asks (door.House)
 
-    def _on_hello(self, link: Link, payload: bytes) -> None:
-        """The acceptor's side."""
-        caller = link.state
-        if not isinstance(caller, _Caller) or caller.greeted:
-            self._refuse(link, fault(NET_MALFORMED, why="a second HELLO", address=link.address))
-            return
-        caller.greeted = True
-        assert link.peer is not None, "TLS demanded a registered certificate"
-        try:
-            message = handshake.read_hello(payload)
-        except Fault as reason:
-            self._refuse(link, reason)
-            return
-        reason_or_none = handshake.judge(message, self._facts(link.peer))
-        if reason_or_none is not None:
-            self._refuse(link, reason_or_none)
-        elif link.peer in self._links:
-            self._contest(self._links[link.peer], link, message)
-        else:
-            self._welcome(link, message)
+    def own(self) -> handshake.Self:
+        """What this node says of itself now."""
+        key = self._identity.node_key
+        role = Role.VALIDATOR if self._directory.is_validator(key) else Role.PEER
+        return handshake.Self(
+            node_key=key,
+            chain=self._chain,
+            role=role,
+            height=self._height,
+            listen=self._advertise or self.address,
+        )
 
-    def _facts(self, tls_key: bytes) -> handshake.Facts:
+    def facts(self, tls_key: bytes) -> handshake.Facts:
+        """What decides on a HELLO of that key."""
         directory = self._directory
         validator = directory.is_validator(tls_key)
         own_validator = directory.is_validator(self._identity.node_key)
         settings = self._settings
         return handshake.Facts(
-            own=self._self(),
+            own=self.own(),
             tls_key=tls_key,
             registered=directory.node(tls_key) is not None,
             validator=validator,
@@ -564,17 +410,50 @@ class Network:
 
     def _own_dial_wins(self, node_key: bytes) -> bool:
         """Two nodes may dial each other in the same moment: of the two connections the lower key's is kept."""
-        return self._identity.node_key < node_key and any(
-            isinstance(link.state, _Dial) and link.state.node_key == node_key and not link.closing
-            for link in self._shaking
-        )
+        return self._identity.node_key < node_key and self._door.is_dialling(node_key)
+
+    def welcome(self, link: Link, message: Hello) -> None:
+        """A HELLO passed all checks: the link is up, unless this identity has one already."""
+        if first := self._links.get(message.node_key):
+            self._contest(first, link, message)
+            return
+        self._accepted += 1
+        link.send(Channel.LINK, write(handshake.ack(message, self.own(), wall_ms=self._wall_ms())))
+        self.establish(link, message.node_key, height=message.height, listen=message.listen)
+
+    def alternatives(self) -> tuple[Known, ...]:
+        """Linked non-validators that listen: they have room for more."""
+        live = [link.state for _, link in sorted(self._links.items()) if isinstance(link.state, _Live)]
+        known = [Known(state.node_key, state.listen) for state in live if state.listen]
+        peers = [entry for entry in known if not self._directory.is_validator(entry.node_key)]
+        return tuple(peers[:ALTERNATIVES_MAX])
+
+    def establish(self, link: Link, node_key: bytes, *, height: int, listen: str) -> None:
+        """Both sides agreed: the link is up."""
+        self._door.settled(link)
+        live = _Live(node_key, self.now_ms(), height, listen)
+        link.state = live
+        self._links[node_key] = link
+        self._dialling.linked(node_key)
+        if listen:
+            self.hint(node_key, listen)
+        self._ping(link, live)
+        self._handler.on_peer(self._info(link, live))
+
+    def refused(self, link: Link, reason: Fault) -> None:
+        """A connection that another made did not become a link."""
+        self._refused(link, reason, link.peer)
+
+    # Live links
 
     def _contest(self, link: Link, contender: Link, message: Hello) -> None:
         """A second connection of a live identity: refused if the first answers a probe, else it takes its place."""
         live = link.state
         assert isinstance(live, _Live), "established links only"
         if live.contender is not None:
-            self._refuse(contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), address=contender.address))
+            self._door.refuse(
+                contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), address=contender.address)
+            )
             return
         live.contender, live.contender_hello = contender, message
         silent = fault(NET_SILENT, why="another connection of this node came, and this one did not answer")
@@ -593,66 +472,7 @@ class Network:
             return
         text = f"a second connection of node {node_id(live.node_key).hex()} came from {contender.address}"
         link.tell(Notice(NET_DUPLICATE.name, text))
-        self._refuse(contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), live_from=link.address))
-
-    def _welcome(self, link: Link, message: Hello) -> None:
-        if isinstance(link.state, _Caller):
-            link.state.timer.cancel()
-        self._accepted += 1
-        link.send(Channel.LINK, write(handshake.ack(message, self._self(), wall_ms=self._wall_ms())))
-        self._establish(link, message.node_key, height=message.height, listen=message.listen)
-
-    def _refuse(self, link: Link, reason: Fault) -> None:
-        """The acceptor says no, by name."""
-        alternatives = self._alternatives() if reason.spec.name == "net/TOO_MANY_PEERS" else ()
-        link.end(reason, farewell=True, last_word=handshake.reject(reason, alternatives))
-
-    def _alternatives(self) -> tuple[Known, ...]:
-        """Linked non-validators that listen: they have room for more."""
-        live = [link.state for _, link in sorted(self._links.items()) if isinstance(link.state, _Live)]
-        known = [Known(state.node_key, state.listen) for state in live if state.listen]
-        peers = [entry for entry in known if not self._directory.is_validator(entry.node_key)]
-        return tuple(peers[:ALTERNATIVES_MAX])
-
-    def _on_answer(self, link: Link, dial: _Dial, payload: bytes) -> None:
-        """The dialler's side."""
-        try:
-            answer = handshake.read_answer(payload, dial.hello)
-        except Fault as garbled:
-            self._settle(dial, garbled)
-            link.end(garbled, farewell=True)
-            return
-        if isinstance(answer, Ack):
-            self._establish(link, dial.node_key, height=answer.height, listen=answer.listen)
-            self._settle(dial, None)
-            return
-        reason = handshake.told(answer)
-        reason.values["address"] = link.address
-        link.state = answer
-        self._settle(dial, reason)
-        link.end(reason, farewell=False)
-
-    def _settle(self, dial: _Dial, reason: Fault | None) -> None:
-        if dial.done.done():
-            return
-        if reason is None:
-            dial.done.set_result(None)
-        else:
-            dial.done.set_exception(reason)
-            dial.done.exception()  # a dial that was cancelled meanwhile does not ask
-
-    def _establish(self, link: Link, node_key: bytes, *, height: int, listen: str) -> None:
-        self._shaking.discard(link)
-        live = _Live(node_key, self.now_ms(), height, listen)
-        link.state = live
-        self._links[node_key] = link
-        self._dialling.linked(node_key)
-        if listen:
-            self.hint(node_key, listen)
-        self._ping(link, live)
-        self._handler.on_peer(self._info(link, live))
-
-    # Live links
+        self._door.refuse(contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), live_from=link.address))
 
     def _on_link_message(self, link: Link, live: _Live, payload: bytes) -> None:
         try:
@@ -678,8 +498,10 @@ class Network:
                 link.end(fault(NET_MALFORMED, why="a handshake on a live link"), farewell=True)
 
     def _on_notice(self, live: _Live, notice: Notice) -> None:
-        """Tell the user, unless the second connection that the peer reports may well be our own dial."""
-        own_dial = self._dialling.tried_within(live.node_key, 2 * self._settings.handshake_ms, self.now_ms())
+        """Tell the user, unless the second connection that the peer reports was our own dial."""
+        own_dial = (
+            self._door.is_dialling(live.node_key) or self.now_ms() < self._crossed.get(live.node_key, 0) + CROSSED_MS
+        )
         if not (own_dial and notice.name == NET_DUPLICATE.name):
             self._handler.on_notice(live.node_key, notice.name, notice.text)
 
@@ -727,7 +549,7 @@ class Network:
         self._plan()
         self._handler.on_lost(live.node_key, reason)
         if contender is not None and message is not None and not contender.closing:
-            self._welcome(contender, message)
+            self._door.consider(contender, message)
 
     def _scores_at_end(self, link: Link, reason: Fault) -> None:
         """A link that broke on unreadable bytes counts against its peer."""
@@ -740,17 +562,6 @@ class Network:
                 self._scores.offence(link.peer, offence, validator=validator, now_ms=self.now_ms())
 
     # Small things
-
-    def _self(self) -> handshake.Self:
-        key = self._identity.node_key
-        role = Role.VALIDATOR if self._directory.is_validator(key) else Role.PEER
-        return handshake.Self(
-            node_key=key,
-            chain=self._chain,
-            role=role,
-            height=self._height,
-            listen=self._advertise or self.address,
-        )
 
     def _info(self, link: Link, live: _Live) -> PeerInfo:
         node = self._directory.node(live.node_key)
@@ -787,7 +598,8 @@ class Network:
             )
         )
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Run a task that ends with the network."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -797,21 +609,3 @@ class Network:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._loop.call_exception_handler({"message": "p2p task failed", "exception": error, "task": task})
-
-
-def _stranger(error: ssl.SSLError, address: str) -> Fault:
-    """Why TLS with a dialler failed.  Its key is not known: the ssl module shows only certificates that it trusts."""
-    unknown = isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE" in (error.reason or "")
-    if unknown:
-        return fault(NODE_UNREGISTERED, address=address, why="a stranger's certificate, or none")
-    return fault(NET_MALFORMED, address=address, why=f"no TLS 1.3: {error.reason or error}")
-
-
-def _sum(parts: list[Traffic]) -> Traffic:
-    return Traffic(
-        frames_in=sum(part.frames_in for part in parts),
-        frames_out=sum(part.frames_out for part in parts),
-        bytes_in=sum(part.bytes_in for part in parts),
-        bytes_out=sum(part.bytes_out for part in parts),
-        dropped=sum(part.dropped for part in parts),
-    )

@@ -54,7 +54,7 @@ class GossipConfig:
     pull_delay_ms: int = 1_000
     """A validator pulls a block only if consensus did not bring it by then."""
     pull_timeout_ms: int = 2_000
-    """First time-out of a request; doubles with every one that fails in a row."""
+    """First time-out of a request; doubles with every one that fails while nobody answers."""
     pulls: int = 3
     """Requests under way at once, each with another neighbour."""
     forward_retry_ms: int = 2_000
@@ -192,12 +192,16 @@ class Overlay:
             return []
         self.progress_ms = now_ms
         linked = sorted(self._wanted & self.neighbours.keys())
-        if not linked:
+        others = [key for key in sorted(self.contacts) if self._eligible(key, now_ms) and not self.is_validator(key)]
+        if not others:
             return []
+        self._wanted.add(self.chance.choice(others))
+        if not linked:
+            return [self._want()]
         leave = self.chance.choice(linked)
         self._wanted.discard(leave)
         self._cool(leave, now_ms)
-        return [*(self.plan(now_ms) or [self._want()]), Hangup(peer=leave)]
+        return [self._want(), Hangup(peer=leave)]
 
     def deadline_ms(self, now_ms: int) -> int | None:
         """When `plan` or `restless` has something to do again, if nothing happens before."""

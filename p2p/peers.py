@@ -108,6 +108,16 @@ class Traffic:
     dropped: int = 0
     """Payloads refused because the queue was full."""
 
+    def plus(self, other: "Traffic") -> "Traffic":
+        """The sum of two, as a new one."""
+        return Traffic(
+            frames_in=self.frames_in + other.frames_in,
+            frames_out=self.frames_out + other.frames_out,
+            bytes_in=self.bytes_in + other.bytes_in,
+            bytes_out=self.bytes_out + other.bytes_out,
+            dropped=self.dropped + other.dropped,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:

@@ -48,6 +48,8 @@ class Pulls:
     """Up to here consensus lacks blocks now."""
     moved_ms: int = 0
     """When `delivered` last rose."""
+    _slow: int = 0
+    """Time-outs since anyone last answered: if all are slow, the line is, and more patience is needed."""
     _number: int = 0
     _requests: dict[int, _Request] = field(default_factory=dict)
     _late: dict[int, _Request] = field(default_factory=dict)
@@ -80,7 +82,7 @@ class Pulls:
     def answer(self, peer: bytes, message: Blocks, now_ms: int) -> list[Effect]:
         """Blocks came."""
         request = self._requests.get(message.number) or self._late.get(message.number)
-        if request is None or request.peer != peer or len(message.blocks) > request.count:
+        if request is None or request.peer != peer or len(message.blocks) > BLOCKS_PER_REQUEST_MAX:
             detail = f"{len(message.blocks)} blocks"
             return [Punish(peer=peer, offence=Offence.UNSOLICITED, detail=detail)]
         self._requests.pop(message.number, None)
@@ -89,7 +91,7 @@ class Pulls:
         if not message.blocks:
             neighbour.has = min(neighbour.has, request.first - 1)
             return []
-        neighbour.failures = 0
+        neighbour.failures = self._slow = 0
         self._keep(peer, request.first, message.blocks)
         return self._deliver(now_ms)
 
@@ -98,16 +100,29 @@ class Pulls:
         effects: list[Effect] = []
         for number, request in list(self._requests.items()):
             if request.deadline_ms <= now_ms:
-                del self._requests[number]
-                self._late[number] = request
+                self._give_up(number)
+                self._slow += 1
                 if neighbour := self.neighbours.get(request.peer):
                     neighbour.failures += 1
                 effects.append(Punish(peer=request.peer, offence=Offence.TIMEOUT, detail=f"block {request.first}"))
-        while len(self._late) > LATE_MAX:
-            del self._late[next(iter(self._late))]
+            elif self._has_better(request):
+                self._give_up(number)
         if not validator or self._due_ms(now_ms) <= now_ms:
             effects += self._ask(now_ms)
         return effects
+
+    def _give_up(self, number: int) -> None:
+        self._late[number] = self._requests.pop(number)
+        while len(self._late) > LATE_MAX:
+            del self._late[next(iter(self._late))]
+
+    def _has_better(self, request: _Request) -> bool:
+        """Whether a neighbour that failed before was asked only because no other had the block, and now one has."""
+        asked = self.neighbours.get(request.peer)
+        if asked is None or asked.failures == 0:
+            return False
+        other = self._source(request.first)
+        return other is not None and other.failures == 0
 
     def deadline_ms(self, now_ms: int, *, validator: bool) -> int | None:
         """When `tick` has something to do."""
@@ -140,7 +155,7 @@ class Pulls:
             if neighbour is None:
                 break
             count = min(room, neighbour.has - first + 1)
-            span_ms = min(TIMEOUT_MS_MAX, self.config.pull_timeout_ms << min(neighbour.failures, 8))
+            span_ms = min(TIMEOUT_MS_MAX, self.config.pull_timeout_ms << min(self._slow, 8))
             self._number += 1
             self._requests[self._number] = _Request(neighbour.node_key, first, count, now_ms + span_ms)
             request = BlocksRequest(self._number, first, count)

@@ -17,7 +17,7 @@ from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX
 from storage import records
 from storage.files import Disk
 
-FOLDER: Final = "data/batches"
+FOLDER: Final = "batches"
 BATCH_RECORD_BYTES_MAX: Final = BATCH_BYTES_MAX + 8 * BATCH_TXS_MAX
 """One encoded batch: its transactions, and a few bytes of framing for each."""
 SEGMENT_BYTES: Final = 8 << 20

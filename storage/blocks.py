@@ -19,7 +19,7 @@ from cccnode.types.errors import BLOCKS_CORRUPT, OVERSIZE, fault
 from storage import records
 from storage.files import Disk
 
-FOLDER: Final = "data/blocks"
+FOLDER: Final = "blocks"
 SEGMENT_HEIGHTS: Final = 10_000
 BLOCK_RECORD_BYTES_MAX: Final = 16 << 20
 """One stored block: 4 MiB of transactions, the list of its batches, certificates, and room."""

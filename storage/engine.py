@@ -23,7 +23,7 @@ class Engine(Protocol):
         """
 
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every key that starts with `prefix`, with its value, in byte order, as of the call."""
+        """Every key that starts with `prefix`, with its value, in byte order, as of the first step."""
 
     def close(self) -> None:
         """Give back files and locks; the engine is unusable afterwards."""

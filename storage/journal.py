@@ -149,7 +149,7 @@ class Journal:
 
 def folder_of(epoch: int) -> str:
     """Where the journal of an epoch lies."""
-    return f"data/journal/{epoch:010d}"
+    return f"journal/{epoch}"
 
 
 def _corrupt(path: str, offset: int, reason: str) -> Fault:

@@ -15,7 +15,16 @@ from typing import Final, Self
 from msgspec import MsgspecError
 
 from cccnode.codec import decoder, encode
-from cccnode.crypto.proofs import StateProof, bucket_hash, bucket_of, group_hash, listed, parse_listed, value_hash
+from cccnode.crypto.proofs import (
+    DEPTH_MAX,
+    StateProof,
+    bucket_hash,
+    bucket_of,
+    group_hash,
+    listed,
+    parse_listed,
+    value_hash,
+)
 from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from storage import keys
@@ -92,6 +101,7 @@ class State:
     """All groups as of the last adopted block."""
 
     def __init__(self, engine: Engine, *, depth: int, cache_bytes: int = CACHE_BYTES) -> None:
+        assert 0 < depth <= DEPTH_MAX, "the genesis document bounds the depth"
         self._engine = engine
         self._depth = depth
         self._budget = cache_bytes
@@ -229,7 +239,7 @@ class State:
         staging.growth += len(record) - len(before)
         if not (before and record):
             staging.moved[bucket] = None
-            staging.growth += GROUP_OVERHEAD if record else -GROUP_OVERHEAD
+            staging.growth += _cell_cost(place) if record else -_cell_cost(place)
         return units + len(pairs) + len(record) // 256
 
     def _hash_bucket(self, staging: Staging, bucket: int, hashes: Mapping[bytes, bytes | None]) -> bytes:
@@ -278,7 +288,7 @@ class State:
         self._cells.update(cells)
         self._listings[bucket] = listing
         self._evictable[bucket] = None
-        self._held += _bucket_cost(listing) + sum([GROUP_OVERHEAD + len(cell) for cell in cells.values()])
+        self._held += _bucket_cost(listing) + sum(map(_cell_cost, cells.values()))
 
     def _evict(self) -> None:
         """Drop buckets until the budget is kept; what a staging needs, and one bucket more, may exceed it."""
@@ -291,7 +301,7 @@ class State:
                 continue
             listing = self._listings.pop(bucket)
             cells = [self._cells.pop(group) for group in parse_listed(listing)]
-            self._held -= _bucket_cost(listing) + sum([GROUP_OVERHEAD + len(cell) for cell in cells])
+            self._held -= _bucket_cost(listing) + sum(map(_cell_cost, cells))
 
     def _release(self) -> None:
         """The current staging is over: its buckets may be evicted again."""
@@ -340,6 +350,10 @@ def _replace(listing: bytes, group: bytes, digest: bytes | None) -> bytes:
     while listing[start + 1 : (middle := start + 1 + listing[start])] != group:
         start = middle + 32
     return listing[:middle] + digest + listing[middle + 32 :]
+
+
+def _cell_cost(cell: bytes) -> int:
+    return GROUP_OVERHEAD + len(cell)
 
 
 def _bucket_cost(listing: bytes) -> int:

@@ -8,6 +8,7 @@ current at once, by reference.  They are copied into the arrays in slices too, a
 from collections.abc import Generator, Iterator
 from hashlib import sha256
 from itertools import islice
+from struct import Struct
 from typing import Final
 
 from cccnode.crypto.hashing import BRANCH
@@ -17,6 +18,9 @@ Nodes = list[dict[int, bytes]]
 
 SLICE_NODES: Final = 1_000
 """Nodes in one slice: about a millisecond."""
+
+_put_node: Final = Struct("32s").pack_into  # Twice as fast as assigning a slice.
+_children: Final = Struct("32s32s").unpack_from
 
 
 class Tree:
@@ -53,8 +57,7 @@ class Tree:
             rest = iter(nodes.items())
             while part := list(islice(rest, 4 * SLICE_NODES)):
                 for index, value in part:
-                    start = index << 5
-                    level[start : start + 32] = value
+                    _put_node(level, index << 5, value)
                 yield
         for nodes in self._recent:
             nodes.clear()
@@ -81,7 +84,6 @@ def _hash_parents(parents: list[int], *, level: bytearray, below: dict[int, byte
     """Hash each parent from its two children; a child that did not change comes from the array."""
     get = below.get
     for parent in parents:
-        start = parent << 6
-        left = get(parent << 1) or level[start : start + 32]
-        right = get(parent << 1 | 1) or level[start + 32 : start + 64]
-        above[parent] = sha256(BRANCH + left + right).digest()
+        left, right = _children(level, parent << 6)
+        child = parent << 1
+        above[parent] = sha256(BRANCH + get(child, left) + get(child | 1, right)).digest()

@@ -36,9 +36,9 @@ def show(options: Options, *, origin: bool, flags: tuple[str, ...]) -> None:
     loaded = load(options, flags)
     values = loaded.values()
     if options.json:
-        rows = {key: {"value": value, "origin": loaded.origins[key]} for key, value in values.items()}
-        output.emit_json(rows if origin else dict(values))
+        table = {key: {"value": value, "origin": loaded.origins[key]} for key, value in values.items()}
+        output.emit_json(table if origin else dict(values))
         return
-    shown = [(key, "=", toml_text(value), f"# {loaded.origins[key]}" if origin else "") for key, value in values.items()]
-    for line in output.table(shown, indent=""):
+    rows = [(key, "=", toml_text(value), f"# {loaded.origins[key]}" if origin else "") for key, value in values.items()]
+    for line in output.table(rows, indent=""):
         click.echo(line)

@@ -22,7 +22,7 @@ from cccnode.types.transaction import account_id
 
 
 def parameters(kind: type[Noun], *, positional: Sequence[str], optional: Mapping[str, object]) -> list[click.Parameter]:
-    """One click parameter for every field: arguments for `positional`, options for the rest; `optional` has defaults."""
+    """One click parameter a field: arguments for `positional`, options for the rest; `optional` holds defaults."""
     made: list[click.Parameter] = []
     for field in msgspec.structs.fields(kind):
         info = inspect.type_info(field.type)
@@ -134,8 +134,9 @@ def _default_help(default: object) -> str:
 def _metavar(name: str, info: inspect.Type) -> str:
     """How the value is shown in help: its name, or what it is made of."""
     match info:
-        case inspect.ListType(item_type=inspect.StructType(fields=fields)) | inspect.VarTupleType(
-            item_type=inspect.StructType(fields=fields)
+        case (
+            inspect.ListType(item_type=inspect.StructType(fields=fields))
+            | inspect.VarTupleType(item_type=inspect.StructType(fields=fields))
         ):
             return ":".join(field.name.upper() for field in fields) + ("..." if name else "")
         case inspect.ListType() | inspect.VarTupleType():

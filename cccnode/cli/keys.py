@@ -12,7 +12,7 @@ from cccnode.keys import KeyFile, Role
 from cccnode.types.addresses import account_text
 from cccnode.types.transaction import account_id
 
-ROLES = [role.value for role in Role]
+ROLES = list(map(str, Role))
 
 
 @click.group(epilog="Example: cccnode keys new account alice")
@@ -27,9 +27,7 @@ def keys() -> None:
 @click.option("--unencrypted", is_flag=True, help="For demo networks only: anyone who reads the file has the key.")
 @also_here
 @pass_options
-def new(
-    options: Options, role: str, name: str | None, *, passphrase_file: Path | None, unencrypted: bool
-) -> None:
+def new(options: Options, role: str, name: str | None, *, passphrase_file: Path | None, unencrypted: bool) -> None:
     """Make a new key: node, validator, or account NAME."""
     if role == Role.ACCOUNT and not name:
         raise click.UsageError("an account key needs a NAME")
@@ -96,7 +94,7 @@ def _show(options: Options, path: Path, document: KeyFile) -> None:
     if options.json:
         output.emit_json(shown)
     else:
-        for line in output.table([(key, value) for key, value in shown.items()], indent=""):
+        for line in output.table(list(shown.items()), indent=""):
             click.echo(line)
     if not document.encrypted:
         output.say(key_files.WARNING)

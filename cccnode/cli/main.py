@@ -1,4 +1,4 @@
-"""The root command: a table of subcommands, each imported only when it is called, and the one place where errors end."""
+"""The root command: a table of subcommands, each imported when it is called, and the one place where errors end."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def _show(error: output.Trouble, options: Options) -> int:
         output.emit_json(error.as_json())
     for line in error.lines(options.lang):
         output.say(line)
-    return error.exit_code
+    return error.code
 
 
 def main() -> None:

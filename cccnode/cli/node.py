@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import signal
+import sys
 from collections.abc import Coroutine
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +65,10 @@ def init(
         home.config_file.write_text(settings.render(chosen, profile=profile), encoding="utf-8")
     except OSError as error:
         raise disk_fault(error, home.root) from error
+    if Role.VALIDATOR in roles:
+        from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
+
+        found(home.data)  # its keys are new, so this validator has never voted
     shown = {
         "home": str(home.root),
         "chain": "0x" + document.chain.hex(),
@@ -98,6 +103,7 @@ def run(options: Options, flags: tuple[str, ...], passphrase_file: Path | None, 
     loaded = load(options, flags)
     if not loaded.config.home.genesis_file.exists():
         raise fault(errors.GENESIS_INVALID, path=str(loaded.config.home.genesis_file), why="there is none")
+    _look_at_keys(loaded.config)
     from cccnode.node.run import run as run_node  # noqa: PLC0415 - the whole node, needed here only
 
     run_until_stopped(run_node(loaded.config), loop=loaded.config.node.loop)
@@ -155,6 +161,22 @@ def run_until_stopped(work: Coroutine[Any, Any, None], *, loop: str = "auto") ->
         raise named from group
     finally:
         signal.alarm(0)
+
+
+def _look_at_keys(config: settings.Config) -> None:
+    """Ask the person at the terminal for a passphrase that nothing else gives; say when a key is not encrypted.
+
+    Raises:
+        Fault: a key file that cannot be read.
+    """
+    home = config.home
+    found = [keys.read(path) for path in (home.node_key, home.validator_key) if path.exists()]
+    if not all(file.encrypted for file in found):
+        output.say(keys.WARNING)
+    file = Path(config.keys.passphrase_file) if config.keys.passphrase_file else None
+    needed = any(document.encrypted for document in found)
+    if needed and sys.stdin.isatty() and keys.find_passphrase(file) is None:
+        os.environ[keys.PASSPHRASE_ENV] = ask_passphrase(None, confirm=False)
 
 
 def _loop_factory(loop: str) -> Any:

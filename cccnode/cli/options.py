@@ -79,7 +79,7 @@ def _rows(*, hidden: bool) -> list[Callable[[F], F]]:
     common: dict[str, Any] = {"expose_value": False, "callback": _take, "is_eager": True, "hidden": hidden}
     path = click.Path(path_type=Path, dir_okay=False)
     return [
-        click.option("--home", metavar="FOLDER", help=f"Folder of the node or test network [{HOME_DEFAULT}].", **common),
+        click.option("--home", metavar="FOLDER", help=f"Of the node or test network [{HOME_DEFAULT}].", **common),
         click.option("--config", type=path, metavar="FILE", help="Settings file [HOME/config.toml].", **common),
         click.option("--profile", metavar="NAME", help="Set of defaults: validator, peer, dev.", **common),
         click.option("--node", metavar="URL|N", help="RPC address, or number of a test network's node.", **common),

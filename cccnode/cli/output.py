@@ -69,7 +69,7 @@ class Trouble(click.ClickException):
         self.details = details or {}
         self.printed = printed
         """Whether standard output holds its one JSON value already."""
-        self.exit_code = exit_code(name, retryable=retryable)
+        self.code = exit_code(name, retryable=retryable)
 
     def lines(self, lang: str) -> list[str]:
         """The error on a screen: cause, values, remedy."""
@@ -141,7 +141,8 @@ def table(rows: Sequence[Sequence[object]], *, indent: str = "  ") -> list[str]:
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cells if i < len(row)) for i in range(max(map(len, cells), default=0))]
     return [
-        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip() for row in cells
+        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False))).rstrip()
+        for row in cells
     ]
 
 

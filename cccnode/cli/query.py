@@ -26,7 +26,7 @@ def _query_command(row: Query) -> click.Command:
     required = tuple(field.name for field in msgspec.structs.fields(row.params) if field.required)
 
     @pass_options
-    def ask(options: Options, **given: Any) -> None:
+    def ask(options: Options, /, **given: Any) -> None:
         to_noun(row.params, given, options)  # says what is wrong without asking a node
         params = to_json(row.params, given, options)
         answer = talk(options, lambda node: node.call(row.method, **params))

@@ -25,19 +25,22 @@ def status(options: Options) -> None:
 def status_lines(status: dict[str, Any], options: Options) -> list[str]:
     """A status for people."""
     text = options.text
-    role = text("peer", "โหนดทั่วไป") if status["validator"] is None else f"{text('validator', 'ผู้ตรวจสอบ')} {status['validator']}"
+    voter = f"{text('validator', 'ผู้ตรวจสอบ')} {status['validator']}"
+    role = text("peer", "โหนดทั่วไป") if status["validator"] is None else voter
+    height = f"{status['height']} (final {status['final_height']}, behind {status['behind']})"
     lines = output.table(
         [
             (text("State", "สถานะ"), f"{status['state']}, {status['organisation']} ({role})"),
             (text("Chain", "เครือข่าย"), f"{status['chain']} ({status['chain_name']})"),
-            (text("Height", "ความสูง"), f"{status['height']} (final {status['final_height']}, behind {status['behind']})"),
+            (text("Height", "ความสูง"), height),
             (text("View", "รอบ"), f"{status['view']}, leader {status['leader']}, epoch {status['epoch']}"),
             (text("Peers", "โหนดที่เชื่อมต่อ"), f"{status['peers']}"),
             (text("Waiting", "ธุรกรรมรอ"), f"{status['mempool']}"),
         ],
         indent="",
     )
-    lines += ["", text("Validators", "ผู้ตรวจสอบ"), *output.table([_validator(row, options) for row in status["validators"]])]
+    validators = output.table([_validator(row, options) for row in status["validators"]])
+    lines += ["", text("Validators", "ผู้ตรวจสอบ"), *validators]
     if status["reasons"]:
         lines += ["", text("Reasons", "สาเหตุ")]
     for reason in status["reasons"]:

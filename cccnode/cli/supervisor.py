@@ -8,17 +8,16 @@ Ctrl-C stops it like the others.
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from cccnode.cli.testnet_files import Testnet, TestnetNode
-from cccnode.config import split_address
 from cccnode.home import Home, disk_fault
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
@@ -50,15 +49,14 @@ class Supervisor:
         """All nodes run and are ready inside; none is left afterwards.
 
         Raises:
-            Fault: `home/PORT_IN_USE`, `testnet/NOT_READY`.
+            Fault: `testnet/NOT_READY` with the last lines of the node's log.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._start_requested)
         try:
-            _check_ports(self.network)
-            _clear_requests(self.network.home)
+            _take_requests(self.network.home)  # left over from an `up` that was killed
             for node in self.network.nodes:
                 await self._start(node)
             await self._until_ready()
@@ -101,22 +99,32 @@ class Supervisor:
             self._say(f"node {node.index} {how}; log: {node.log}")
 
     async def _until_ready(self) -> None:
-        """Wait until every node answers /readyz with 200, nobody has ended, or somebody pressed Ctrl-C."""
-        waiting = {node.index: "no answer yet" for node in self.network.nodes}
+        """Wait until every node is ready, or somebody pressed Ctrl-C; a node that only cannot vote holds up nobody.
+
+        Raises:
+            Fault: `testnet/NOT_READY` when a process ended, or a node does not answer at all.
+        """
+        waiting = {node.index: _NO_ANSWER for node in self.network.nodes}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
             with suppress(TimeoutError):
                 async with asyncio.timeout(READY_S):
                     while waiting and not self._stop.is_set():
                         for index in list(waiting):
                             self._check_alive(index)
-                            waiting[index] = await _unready(session, self.network.node(index).ops)
-                            if not waiting[index]:
-                                del waiting[index]
+                            waiting[index] = await _health(session, self.network.node(index).ops)
+                            if waiting[index].good_enough:
+                                self._warn(index, waiting.pop(index))
                         if waiting:
                             await _first(self._stop.wait(), _POLL_S)
-        if waiting and not self._stop.is_set():
-            index, why = next(iter(waiting.items()))
-            raise _not_ready(self.network.node(index), why)
+        for index, health in {} if self._stop.is_set() else waiting.items():
+            if not health.answers:
+                raise _not_ready(self.network.node(index), "it does not answer")
+            self._warn(index, health)
+
+    def _warn(self, index: int, health: "_Health") -> None:
+        """Say what a node that runs does not do, and why."""
+        for failed in health.failed:
+            self._say(f"node {index} is not ready: {failed.get('code')}: {failed.get('text')} {failed.get('remedy')}")
 
     def _check_alive(self, index: int) -> None:
         if index not in self._children:
@@ -172,32 +180,32 @@ def _take_requests(home: Home) -> list[int]:
     return taken
 
 
-def _clear_requests(home: Home) -> None:
-    _take_requests(home)
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """What /readyz of one node says."""
+
+    answers: bool
+    failed: Sequence[dict[str, Any]] = ()
+
+    @property
+    def good_enough(self) -> bool:
+        """Whether the network may be announced: waiting would not help a validator that observes for an epoch."""
+        return self.answers and all(check.get("check") in _WILL_NOT_PASS for check in self.failed)
 
 
-def _check_ports(network: Testnet) -> None:
-    """Name a taken port before anything is started.  Raises `home/PORT_IN_USE`."""
-    for node in network.nodes:
-        for address in (node.p2p, node.rpc, node.ops):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(split_address(address))
-                except OSError as error:
-                    raise fault(errors.PORT_IN_USE, address=address, node=node.index) from error
+_NO_ANSWER: Final = _Health(answers=False)
+_WILL_NOT_PASS: Final = frozenset({"signing", "clock", "index"})
+"""Checks that waiting does not mend."""
 
 
-async def _unready(session: aiohttp.ClientSession, ops: str) -> str:
-    """Why a node is not ready; empty when it is."""
+async def _health(session: aiohttp.ClientSession, ops: str) -> _Health:
+    """Ask one node."""
     try:
         async with session.get(f"http://{ops}/readyz") as response:
-            if response.status == 200:
-                return ""
             report = await response.json()
-            return ", ".join(str(check.get("code")) for check in report.get("failed_checks", [])) or "not ready"
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
-        return "no answer yet"
+            return _Health(answers=True, failed=report["failed_checks"])
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError):
+        return _NO_ANSWER
 
 
 async def _first(event: Coroutine[Any, Any, Any], timeout_s: float) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import click
 from cccnode import keys
 from cccnode.cli import output
 from cccnode.cli.options import Options, also_here, pass_options
-from cccnode.cli.testnet_files import DEMO_ACCOUNTS, NODES_MAX, Testnet, TestnetNode, describe, prepare
+from cccnode.cli.testnet_files import DEMO_ACCOUNTS, NODES_MAX, Testnet, TestnetNode, check_ports, describe, prepare
 from cccnode.config import LOOPBACK, PORTS
 from cccnode.home import HomeLock, lock_holder
 from cccnode.keys import Role
@@ -49,15 +50,18 @@ def up(
     with HomeLock.take(options.home):
         if network is None:
             base = port_base or PORTS["p2p"]
+            ports = {name: base + i for i, name in enumerate(PORTS)}
+            check_ports(ports, nodes=(validators or 4) + (peers or 0))
             network = prepare(
                 options.home,
                 validators=validators or 4,
                 peers=peers or 0,
                 accounts=accounts or DEMO_ACCOUNTS,
-                ports={name: base + i for i, name in enumerate(PORTS)},
+                ports=ports,
             )
         else:
             _same_shape(network, validators=validators, peers=peers, accounts=accounts, p2p=port_base)
+            check_ports(network.shape.ports, nodes=len(network.nodes))
         asyncio.run(_up(options, network))
 
 
@@ -100,7 +104,7 @@ def kill(options: Options, index: int, name: str) -> None:
     process = node.process
     if process is None:
         raise fault(errors.TESTNET_NODE, node=index, why="it is not running")
-    os.kill(process, signal.SIGKILL if name == "KILL" else signal.SIGTERM)
+    _signal(process, signal.SIGKILL if name == "KILL" else signal.SIGTERM)
     _until(lambda: node.process != process, node, "it did not end")
     _report(options, node, running=False)
 
@@ -190,8 +194,8 @@ def _announcement(options: Options, network: Testnet, offer: dict[str, Any]) -> 
 
 async def demo_offer(network: Testnet) -> dict[str, Any]:
     """Chain, nodes, accounts, and two lines that send money: a ready signed `curl` and a CLI command."""
-    from cccnode.cli.curl import curl_line  # noqa: PLC0415 - pulls in aiohttp
     from cccnode.city.bank.messages import BankTransfer  # noqa: PLC0415
+    from cccnode.cli.curl import curl_line  # noqa: PLC0415 - pulls in aiohttp
     from cccnode.client import Account, Client, wall_ms  # noqa: PLC0415
 
     owners = {}
@@ -236,7 +240,8 @@ def _same_shape(network: Testnet, **asked: int | None) -> None:
     """Refuse an `up` that asks for another network than the one that is here.  Raises `testnet/OTHER_SHAPE`."""
     shape = network.shape
     has = {"validators": shape.validators, "peers": shape.peers, "accounts": shape.accounts, "p2p": shape.ports["p2p"]}
-    other = {name: f"{has[name]} here, {wanted} asked" for name, wanted in asked.items() if wanted not in (None, has[name])}
+    differs = {name: wanted for name, wanted in asked.items() if wanted not in (None, has[name])}
+    other = {name: f"{has[name]} here, {wanted} asked" for name, wanted in differs.items()}
     if other:
         raise fault(errors.TESTNET_MIXED, home=str(network.home.root), **other)
 
@@ -245,13 +250,19 @@ def _stop(network: Testnet) -> None:
     """End the supervisor, and any node that a killed supervisor might have left."""
     supervisor = lock_holder(network.home)
     if supervisor is not None:
-        os.kill(supervisor, signal.SIGTERM)
+        _signal(supervisor, signal.SIGTERM)
         _until(lambda: lock_holder(network.home) is None, network.nodes[0], "`testnet up` did not end")
     for node in network.nodes:
         process = node.process
         if process is not None:
-            os.kill(process, signal.SIGTERM)
+            _signal(process, signal.SIGTERM)
             _until(lambda node=node: node.process is None, node, "it did not end")  # type: ignore[misc]
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended a moment ago."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 def _until(true: Callable[[], bool], node: TestnetNode, why: str) -> None:

@@ -1,9 +1,10 @@
-"""A test network on disk: one folder that holds a home for every node, the funded accounts' keys, and what belongs together.
+"""A test network on disk: one folder that holds a home for every node and the funded accounts' keys.
 
 `testnet.json` marks the folder; nothing without it is ever removed.
 """
 
 import shutil
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,7 +122,8 @@ class Testnet:
         root = self.home.root
         try:
             for node in self.nodes:
-                shutil.rmtree(node.home.root, ignore_errors=False) if node.home.root.exists() else None
+                if node.home.root.exists():
+                    shutil.rmtree(node.home.root)
             for folder in (self.home.keys, self.home.run):
                 shutil.rmtree(folder, ignore_errors=True)
             for file in (self.home.genesis_file, *root.glob("allocation-*.json"), root / MARK):
@@ -151,6 +153,7 @@ def prepare(
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
     """
+    from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
     from genesis.bootstrap import BALANCE, make_demo  # noqa: PLC0415 - needed once in a network's life
     from p2p.directory import make_certificate  # noqa: PLC0415
 
@@ -190,6 +193,7 @@ def prepare(
                 key=partner.consensus,
                 description=partner.name,
             )
+            found(node.home.data)
     for name, key in zip(network.account_names(), demo.accounts, strict=False):
         keys.create(home.account_key(name), role=Role.ACCOUNT, passphrase=None, key=key, description=name)
     _write_all(root, {MARK: msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n"})  # last: now it exists
@@ -200,7 +204,23 @@ def _addresses(ports: Mapping[str, int], index: int) -> dict[str, str]:
     return {name: f"{LOOPBACK}:{ports[name] + index * TESTNET_PORT_STEP}" for name in ("p2p", "rpc", "ops")}
 
 
-def _settings(node: TestnetNode, is_peer: bool, further: Mapping[str, object]) -> bytes:  # noqa: FBT001 - two kinds
+def check_ports(ports: Mapping[str, int], *, nodes: int) -> None:
+    """Name a taken port before anything is made or started.
+
+    Raises:
+        Fault: `home/PORT_IN_USE`.
+    """
+    for index in range(nodes):
+        for address in _addresses(ports, index).values():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(config.split_address(address))
+                except OSError as error:
+                    raise fault(errors.PORT_IN_USE, address=address, node=index) from error
+
+
+def _settings(node: TestnetNode, is_peer: bool, further: Mapping[str, object]) -> bytes:
     values: dict[str, object] = {
         "node.name": f"node{node.index}",
         "p2p.listen": node.p2p,

@@ -1,7 +1,7 @@
 """`cccnode tx`: send what the city's modules offer, wait for it, look at it.  Verbs come from the module registry."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -22,6 +22,9 @@ from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.limits import TX_LIFETIME_MS_MAX
 from cccnode.types.transaction import account_id
+
+_HOW: Final = ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")
+"""Options of every verb, beside the fields of its message."""
 
 
 def tx_group(registry: Registry) -> click.Group:
@@ -47,9 +50,7 @@ def tx_group(registry: Registry) -> click.Group:
 def wait(options: Options, tx_id: str, valid_until_ms: int | None, timeout_s: int) -> None:
     """Wait until a transaction is decided: executed, refused or expired."""
     identity = _tx_id(tx_id)
-    status = talk(
-        options, lambda node: node.wait(identity, valid_until_ms=valid_until_ms, timeout_ms=timeout_s * 1000)
-    )
+    status = talk(options, lambda node: node.wait(identity, valid_until_ms=valid_until_ms, timeout_ms=timeout_s * 1000))
     _outcome(options, status)
 
 
@@ -83,8 +84,8 @@ def _verb_command(verb: Verb) -> click.Command:
     defaults = dict(verb.defaults)
 
     @pass_options
-    def send(options: Options, **given: Any) -> None:
-        how = {name: given.pop(name) for name in ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")}
+    def send(options: Options, /, **given: Any) -> None:
+        how = {name: given.pop(name) for name in _HOW}
         texts = {**defaults, **{name: value for name, value in given.items() if value not in (None, ())}}
         _send(options, to_noun(verb.kind, texts, options), **how)
 
@@ -112,7 +113,9 @@ def _signing_options() -> list[click.Parameter]:
         click.Option(["--wait/--no-wait", "do_wait"], default=True, help="Wait until it is decided [yes]."),
         click.Option(["--print-curl"], is_flag=True, help="Sign only, and print a curl line that sends it."),
         click.Option(
-            ["--passphrase-file", "secret"], type=click.Path(path_type=Path), help="File whose first line opens the key."
+            ["--passphrase-file", "secret"],
+            type=click.Path(path_type=Path),
+            help="File whose first line opens the key.",
         ),
     ]
 

@@ -31,8 +31,9 @@ _SHORT: Final = tuple(bytes((length,)) for length in range(256))
 """The length byte before a name."""
 
 _Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
-_Key = Annotated[bytes, Meta(min_length=1, max_length=255)]
-_Hashes = Annotated[tuple[tuple[_Key, _Hash], ...], Meta(max_length=65_536)]
+_Group = Annotated[bytes, Meta(min_length=1, max_length=255)]
+_Item = Annotated[bytes, Meta(max_length=255)]  # A group of one item may leave its name empty.
+_Hashes = Annotated[tuple[tuple[_Group, _Hash], ...], Meta(max_length=65_536)]
 
 
 class InvalidProof(ValueError):
@@ -44,9 +45,9 @@ class InvalidProof(ValueError):
 class StateProof(Noun, frozen=True, array_like=True, gc=False):
     """What a bucket holds, seen from one group, and the way from the bucket to the state root."""
 
-    items: Annotated[tuple[tuple[_Key, bytes], ...], Meta(max_length=256)]
+    items: Annotated[tuple[tuple[_Item, bytes], ...], Meta(max_length=256)]
     """The items of the group that are shown, ascending."""
-    hidden: Annotated[tuple[tuple[_Key, _Hash], ...], Meta(max_length=256)]
+    hidden: Annotated[tuple[tuple[_Item, _Hash], ...], Meta(max_length=256)]
     """The other items of the group, as value hashes, ascending; with both empty the group is absent."""
     neighbours: _Hashes
     """The other groups of the bucket with their group hashes, ascending."""

@@ -118,12 +118,17 @@ class Dissemination:
         validators: dict[bytes, int],
         stages: Stages,
         ready: Callable[[Entry], None],
+        stored_batch: Callable[[bytes], Sequence[Verified] | None],
     ) -> None:
-        """Bind to the node's parts; `validators` maps node keys to indices, `ready` is told of each durable batch."""
+        """Bind to the node's parts.
+
+        `validators` maps node keys to indices; `ready` is told of each durable batch; `stored_batch` finds one that left
+        the pool with an executed block.
+        """
         self._runtime, self._links, self._store, self._pool = runtime, links, store, pool
         self._verify, self._waiting_room, self._me, self._validators = verify, waiting_room, me, validators
         self._creator = me if me is not None else OWN
-        self._stages, self._ready = stages, ready
+        self._stages, self._ready, self._stored_batch = stages, ready, stored_batch
         self._jobs: deque[_Job] = deque()
         self._verifying = False
         self._form_timer: Timer | None = None
@@ -269,8 +274,15 @@ class Dissemination:
     # Fetching --------------------------------------------------------------------------------------------------------
 
     def want(self, identity: bytes, sources: Iterable[bytes]) -> None:
-        """Fetch a batch for a proposal; `ready` tells when it is durable.  A fetch survives the view change (J9)."""
+        """Get a batch for a block; `ready` tells when it is durable.  A fetch survives the view change (J9)."""
         if identity in self._pool or identity in self._inside:
+            return
+        stored = self._stored_batch(identity)
+        if stored is not None:
+            entry = make_entry(identity, stored, None)
+            entry.executed = True
+            self._pool.add(entry)
+            self._durable(identity)
             return
         fetch = self._fetches.setdefault(identity, _Fetch(deque()))
         for source in sources:
@@ -312,8 +324,10 @@ class Dissemination:
     def _serve(self, peer: bytes, ids: Sequence[bytes]) -> None:
         for identity in ids:
             entry = self._pool.ready(identity)
-            if entry is not None:
-                self._links.send(peer, Channel.BATCH, encode(BatchReply(entry.raws)))
+            transactions = entry.transactions if entry is not None else self._stored_batch(identity)
+            if transactions is not None:
+                raws = tuple(verified.raw for verified in transactions)
+                self._links.send(peer, Channel.BATCH, encode(BatchReply(raws)))
 
     # Verification in slices ------------------------------------------------------------------------------------------
 
@@ -395,7 +409,7 @@ class Dissemination:
         if entry is None:
             self._store.release(identity)
             return
-        if self._me is not None:
+        if self._me is not None and not entry.executed:
             self._announce.append(identity)
             self._announce_soon()
         self._ready(entry)
@@ -432,13 +446,13 @@ class Dissemination:
 
     # Clearing --------------------------------------------------------------------------------------------------------
 
-    def clear(self, identities: Iterable[bytes]) -> list[Entry]:
-        """Forget batches that are final and stored, or expired by final time (J10)."""
+    def clear(self, identities: Iterable[bytes], height: int | None = None) -> list[Entry]:
+        """Forget batches that are executed and stored at `height`, or (None) expired by final time (J10)."""
         identities = list(identities)
         self.give_up(identities)
-        removed = self._pool.remove(identities)
+        removed = self._pool.remove(identities, height)
         for entry in removed:
-            if entry.durable:
+            if entry.durable and not entry.executed:
                 self._store.release(entry.id)
         for node, index in self._validators.items():
             if self._pool.creator_bytes(index) <= BATCHES_PER_CREATOR_BYTES_MAX // 2:

@@ -34,6 +34,8 @@ class Entry:
     durable: bool = False
     holders: set[int] = field(default_factory=set)
     """Validators that said they hold it, this node included once it is durable."""
+    executed: bool = False
+    """A stored block holds it; it is here again only because a later block lists it too.  Never listed anew."""
 
     @property
     def raws(self) -> tuple[bytes, ...]:
@@ -63,7 +65,7 @@ class BatchPool:
         self._early_holders: dict[bytes, set[int]] = {}
         self._bytes_by_creator: dict[int, int] = {}
         self._durable_count = 0
-        self._removed: dict[bytes, None] = {}
+        self._removed: dict[bytes, int | None] = {}
         self.quorum = quorum
 
     def __len__(self) -> int:
@@ -115,7 +117,7 @@ class BatchPool:
         if entry is None or entry.durable:
             return None
         entry.durable = True
-        self._durable_count += 1
+        self._durable_count += not entry.executed
         if me is not None:
             entry.holders.add(me)
         return entry
@@ -136,21 +138,26 @@ class BatchPool:
         """Whether the batch was final or expired lately: its late copies and announcements mean nothing."""
         return batch_id in self._removed
 
+    def executed_at(self, batch_id: bytes) -> int | None:
+        """Height of the executed block that holds a batch which left the pool lately; None for others."""
+        return self._removed.get(batch_id)
+
     def early_holders(self, batch_id: bytes) -> set[int]:
         """Who announced a batch that is not here yet."""
         return self._early_holders.get(batch_id, set())
 
-    def remove(self, batch_ids: Collection[bytes]) -> list[Entry]:
-        """Forget batches that are final and stored, or that can no longer be decided."""
+    def remove(self, batch_ids: Collection[bytes], height: int | None = None) -> list[Entry]:
+        """Forget batches that are executed and stored at `height`, or (None) that can no longer be decided."""
         removed = []
         for batch_id in batch_ids:
             self._early_holders.pop(batch_id, None)
-            self._removed[batch_id] = None
+            if height is not None or batch_id not in self._removed:
+                self._removed[batch_id] = height
             entry = self._entries.pop(batch_id, None)
             if entry is None:
                 continue
             removed.append(entry)
-            self._durable_count -= entry.durable
+            self._durable_count -= entry.durable and not entry.executed
             if entry.creator is not None:
                 self._bytes_by_creator[entry.creator] -= entry.bytes
             for transaction in entry.transactions:
@@ -173,7 +180,7 @@ class BatchPool:
         chosen: list[Entry] = []
         count = size = weight = uncovered = 0
         for entry in self._entries.values():
-            if not entry.durable or entry.id in exclude or entry.expires_ms <= time_ms:
+            if not entry.durable or entry.executed or entry.id in exclude or entry.expires_ms <= time_ms:
                 continue
             if len(entry.holders) < self.quorum:
                 if uncovered + entry.bytes > UNCOVERED_BYTES_MAX:

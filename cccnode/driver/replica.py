@@ -33,7 +33,7 @@ from cccnode.types.validators import EpochRecord, epoch_record_hash, quorum
 from consensus.config import Config, Root, Sign, VerifyMany
 from consensus.effects import Effect, Finalized, FinalizedBlock
 from consensus.engine import Engine
-from consensus.records import Record
+from consensus.records import BlockRecord, Record
 from p2p.events import Behind, Contact, Forget, Item, Linked, Registered, Submit, Tip, Unlinked
 from p2p.frames import Channel
 from p2p.gossip import Gossip
@@ -42,6 +42,8 @@ from storage.batches import BatchStore
 from storage.store import Store
 
 Submitted = tuple[bytes, Fault | None]
+RECENT_BLOCKS = 32
+"""Executed blocks whose batches are remembered over a restart: twice the tail that may be unexecuted elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,7 @@ class Replica:
             validators=self.validators,
             stages=self.stages,
             ready=self._batch_ready,
+            stored_batch=self._stored_batch,
         )
         self.dissemination.stored = self._own_batch_stored
         self.executor = Executor(
@@ -195,11 +198,22 @@ class Replica:
                 finalized=self._finalized,
             )
             self._effects = effects
+            # What this node voted for may become final: its batches stay, whatever their deadlines.
+            for record_found in opened.records:
+                if isinstance(record_found, BlockRecord) and record_found.header.height > self.chain.height:
+                    self.chain.bodies[block_id(record_found.header)] = (
+                        record_found.header.height,
+                        record_found.body,
+                    )
 
     # Life ------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take up where the disk left off: stored blocks, waiting batches, votes."""
+        for height in range(max(1, self.chain.height - RECENT_BLOCKS + 1), self.chain.height + 1):
+            recent = self.store.block(height)
+            if recent is not None:
+                self.pool.remove([batch_id(batch) for batch in recent.batches], height)
         for block in self.store.unapplied():
             self.executor.push(Job(block_id=block_id(block.header), block=block, transactions=None))
         own: list[Verified] = []
@@ -376,11 +390,21 @@ class Replica:
         self._wake(outcome.decided, outcome.time_ms)
 
     def _clear_batches(self, applied: Applied) -> None:
-        """Batches of the block, and those in which everything is decided or expired (J10)."""
-        gone = {batch_id(batch) for batch in applied.job.block.batches}
+        """Batches of the block, and those that expired; never what a block that may still become final lists (J10)."""
         listed = {batch for _, body in self.chain.bodies.values() for batch in body}
-        gone |= set(self.pool.expired(applied.outcome.time_ms)) - listed
-        self.dissemination.clear(sorted(gone))
+        executed = [batch_id(batch) for batch in applied.job.block.batches]
+        self.dissemination.clear((batch for batch in executed if batch not in listed), applied.outcome.height)
+        expired = self.pool.expired(applied.outcome.time_ms)
+        self.dissemination.clear(batch for batch in expired if batch not in listed)
+
+    def _stored_batch(self, identity: bytes) -> Sequence[Verified] | None:
+        """A batch that left the pool with an executed block."""
+        height = self.pool.executed_at(identity)
+        block = self.store.block(height) if height is not None else None
+        if block is None:
+            return None
+        raws = next(batch for batch in block.batches if batch_id(batch) == identity)
+        return trusted_transactions(self.registry, raws)
 
     def _tell_tip(self) -> None:
         self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id))

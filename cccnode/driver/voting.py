@@ -18,7 +18,7 @@ from cccnode.driver.pool import BatchPool, Entry
 from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.stages import Stages
 from cccnode.ledger.validity import CheckedBatch, check_body, check_window
-from cccnode.types.block import HEADER_VERSION, Body, Header, body_root
+from cccnode.types.block import HEADER_VERSION, Body, Header, block_id, body_root
 from cccnode.types.errors import Fault
 from cccnode.types.limits import CLOCK_AHEAD_MS_MAX
 from cccnode.types.validators import EpochRecord
@@ -297,6 +297,7 @@ class Voting:
             entries = self._within_window(entries, above, time_ms)
         header = self._header(build, above, entries, time_ms)
         body = tuple(entry.id for entry in entries)
+        self._chain.bodies[block_id(header)] = (header.height, body)
         self.handle(Built(view=build.view, header=header, body=body))
 
     def _within_window(self, entries: list[Entry], above: Sequence[Ancestor], time_ms: int) -> list[Entry]:
@@ -359,7 +360,7 @@ class Voting:
         check.missing = {batch for batch in effect.body if self._pool.ready(batch) is None}
         proposer = self._nodes.get(effect.proposer, [])
         for batch in effect.body:
-            if batch in check.missing:
+            if batch in check.missing and self._pool.ready(batch) is None:
                 holders = [node for index in sorted(self._pool.early_holders(batch)) for node in self._nodes[index]]
                 self._dissemination.want(batch, [*holders, *proposer])
 
@@ -370,7 +371,9 @@ class Voting:
 
     def _try_check(self, block_id: bytes) -> None:
         """Answer if everything needed is here; missing things are never the block's fault."""
-        check = self._checks[block_id]
+        check = self._checks.get(block_id)
+        if check is None:
+            return
         header, body = check.effect.header, check.effect.body
         if header.height <= self._chain.height:
             self._end_check(block_id)
@@ -387,8 +390,8 @@ class Voting:
                 check.timer = self._runtime.call_later(ahead_ms, lambda: self._retry(block_id))
             return
         self._fetch_missing(check)
-        if check.missing:
-            return  # Dropped as expired while the check waited for something else.
+        if check.missing or self._checks.get(block_id) is not check:
+            return  # Something was dropped while the check waited, or its return has ended the check already.
         reason = self._fault(header, body, above)
         if reason is None and (header.state_root, header.results_root) != (roots.state_root, roots.results_root):
             reason = f"results at height {roots.height} differ"

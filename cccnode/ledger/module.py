@@ -106,7 +106,9 @@ class Module:
     errors: tuple[ErrorSpec, ...] = ()
     accounts: tuple[str, ...] = ()
     """Names of the accounts it owns (`fees`); see `state.module_account`."""
+    parameters: type[Noun] | None = None
+    """What genesis may set for it; see `cccnode.ledger.parameters`."""
     genesis: Callable[[Overlay, Any], None] | None = None
-    """Writes the first state out of the genesis document; raises `Fault` (genesis/INVALID)."""
+    """Writes the first state out of the genesis; raises `Fault` (genesis/INVALID)."""
     end_block: Callable[[Context], None] | None = None
     """Runs after the last transaction of every block, in the order of the registry."""

@@ -14,9 +14,11 @@ from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.ledger.fees import Fees
 from cccnode.ledger.module import Handler, Message, Module, Query, Verb
+from cccnode.ledger.parameters import Values
 from cccnode.ledger.state import DictState, Overlay, Reader, StateView, Writes, module_account, writes_of
 from cccnode.types.errors import (
     CORE_ERRORS,
+    GENESIS_INVALID,
     MALFORMED,
     NON_CANONICAL,
     UNKNOWN_MESSAGE,
@@ -38,6 +40,14 @@ class Authority(Protocol):
 
     def is_application(self, transaction: Transaction[Any]) -> bool:
         """Whether it is exactly one membership application: free, and from an account that does not exist yet."""
+
+
+class GenesisDocument(Protocol):
+    """What the registry itself reads of a genesis; modules read the rest."""
+
+    @property
+    def parameters(self) -> Values:
+        """Parameter values by module and name."""
 
 
 class Registry:
@@ -125,17 +135,30 @@ class Registry:
         """
         return self.queries[method].answer(Overlay(view), params)
 
-    def genesis_writes(self, document: object) -> Writes:
+    def genesis_writes(self, genesis: GenesisDocument) -> Writes:
         """The first state: every module's genesis hook over an empty state, in order.
 
         Raises:
-            Fault: genesis/INVALID, naming what a module found wrong.
+            Fault: genesis/INVALID, whose `errors` list what all modules found wrong.
         """
         state = Overlay(DictState())
+        errors: list[object] = [
+            f"parameters.{name}: no module of that name has parameters"
+            for name in sorted(genesis.parameters)
+            if name not in self.by_name or self.by_name[name].parameters is None
+        ]
         for module in self.modules:
-            if module.genesis is not None:
-                module.genesis(state, document)
-                state.commit()
+            if module.genesis is None:
+                continue
+            try:
+                module.genesis(state, genesis)
+            except Fault as refused:
+                state.rollback()
+                found = refused.values.get("errors")
+                errors += found if isinstance(found, list) else [f"{module.name}: {refused}"]
+            state.commit()
+        if errors:
+            raise fault(GENESIS_INVALID, errors=errors)
         return writes_of(state)
 
 

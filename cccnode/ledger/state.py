@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from cccnode.codec import decode_trusted, encode
 from cccnode.crypto.hashing import ACCOUNT, tagged
-from cccnode.types.errors import GROUP_FULL, fault
+from cccnode.types.errors import GROUP_FULL, VALUE_TOO_LARGE, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 
 T = TypeVar("T")
@@ -87,12 +87,15 @@ class Overlay:
         """Set an item, or delete it with None.
 
         Raises:
-            Fault: state/GROUP_FULL when a new item would be one too many.
+            Fault: state/GROUP_FULL when a new item would be one too many, state/VALUE_TOO_LARGE for a key or value
+                above the limits; so no message can make a block that cannot be stored.
         """
         cells = self._cells[item]
         before = cells.get(group, _UNREAD)
         if before is None or before is _UNREAD or value is None:
             self._recount(group, item, value)
+        if type(value) is not int and value is not None and len(encode(value)) > STATE_VALUE_BYTES_MAX:
+            raise fault(VALUE_TOO_LARGE, group=group, item=item, limit=STATE_VALUE_BYTES_MAX)
         key = (group, item)
         if key not in self._log:
             self._log[key] = before
@@ -103,6 +106,8 @@ class Overlay:
         step = (value is not None) - self.has(group, item)
         if not step:
             return
+        if len(group) > STATE_KEY_BYTES_MAX or len(item) > STATE_KEY_BYTES_MAX:
+            raise fault(VALUE_TOO_LARGE, group=group, item=item, limit=STATE_KEY_BYTES_MAX)
         count = self._counts.get(group)
         if count is None:
             count = len(self._view.group(group))
@@ -144,9 +149,7 @@ class Overlay:
         for group, item in self._dirty:
             value = self._cells[item][group]
             raw = None if value is None else encode(value)
-            assert len(group) <= STATE_KEY_BYTES_MAX
-            assert len(item) <= STATE_KEY_BYTES_MAX
-            assert raw is None or len(raw) <= STATE_VALUE_BYTES_MAX
+            assert raw is None or len(raw) <= STATE_VALUE_BYTES_MAX, "put let a large value pass"
             yield group, item, raw
 
 

@@ -107,7 +107,7 @@ class Method:
     handle: Handler
     en: str
 
-    def read(self, value: Json) -> Any:  # noqa: ANN401 - the row's own params type
+    def read(self, value: Json) -> Any:
         """Typed parameters out of JSON.  Raises `ValueFault`."""
         return reader(self.params)(value)
 
@@ -327,6 +327,7 @@ async def _net_peers(scope: Scope, _params: Nothing) -> Json:
                 "organisation": peer.organisation,
                 "validator": peer.validator,
                 "address": peer.address,
+                "listen": peer.listen,
                 "direction": peer.direction.value,
                 "rtt_ms": peer.rtt_ms,
                 "clock_skew_ms": peer.clock_skew_ms,
@@ -354,7 +355,7 @@ async def _net_peers(scope: Scope, _params: Nothing) -> Json:
 def _query_method(query: Query) -> Method:
     write = writer(query.result)
 
-    async def handle(scope: Scope, params: Any) -> Json:  # noqa: ANN401 - the query's own params type
+    async def handle(scope: Scope, params: Any) -> Json:
         return write(query.answer(Overlay(scope.backend.state()), params))
 
     return Method(name=query.method, params=query.params, handle=handle, en=query.en)

@@ -1,4 +1,4 @@
-"""Bytes to JSON-RPC calls, strictly: size, text, depth, number of values, syntax, duplicate names, envelope - in that order.
+"""Bytes to JSON-RPC calls, strictly: text, depth, number of values, syntax, envelope, names given twice.
 
 Everything wrong is a named error.  The cheap checks look at the bytes without building anything, so that garbage costs
 less than an honest request; the common case (one call with few names in it) is decoded once, by msgspec.
@@ -25,7 +25,7 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     jsonrpc: str
     method: str
     params: msgspec.Raw = msgspec.Raw()
-    id: str | int | float | None | msgspec.UnsetType = msgspec.UNSET
+    id: str | int | float | msgspec.UnsetType | None = msgspec.UNSET
 
 
 _ONE: Final = msgspec.json.Decoder(_Envelope)
@@ -80,7 +80,7 @@ def parse(body: bytes) -> Request:
     return Request(calls=(call,), batch=False)
 
 
-def decode_params(params: bytes) -> Any:  # noqa: ANN401 - any JSON
+def decode_params(params: bytes) -> Any:
     """The object or array in `params`; an empty object when absent.
 
     Raises:
@@ -163,10 +163,9 @@ def _check_structure(body: bytes) -> None:
 
 
 def _check_depth(body: bytes) -> None:
-    depth = seen = 0
-    for match in _STRUCTURE.finditer(body):
+    depth = 0
+    for seen, match in enumerate(_STRUCTURE.finditer(body)):
         token = match[0]
-        seen += 1
         if seen > 4 * RPC_ITEMS_MAX:
             raise fault(errors.RPC_LIMIT, values=seen, values_max=RPC_ITEMS_MAX)
         if token in (b"[", b"{"):
@@ -180,8 +179,8 @@ def _check_depth(body: bytes) -> None:
 def _check_names(body: bytes, call: Call | BadCall | None = None) -> None:
     """Refuse an object that gives a name twice: readers disagree about which one counts.
 
-    Every name is followed by a colon.  A `call` was decoded from distinct names of the envelope; when no colons are left
-    over outside its params and at most one is inside, nothing can be a repetition.  Anything else is read by `json`.
+    Every name is followed by a colon.  A `call` was decoded from distinct names of the envelope; when no colons are
+    left over outside its params and at most one is inside, nothing can be a repetition.  The rest is read by `json`.
     """
     if isinstance(call, Call):
         inside = call.params.count(b":")
@@ -201,7 +200,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return named
 
 
-def _syntax(raw: bytes) -> Any:  # noqa: ANN401 - any JSON
+def _syntax(raw: bytes) -> Any:
     try:
         return _ANY.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

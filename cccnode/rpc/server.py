@@ -20,11 +20,19 @@ from cccnode.types import errors
 from cccnode.types.errors import ErrorSpec, Fault, fault
 
 RPC_PATH: Final = "/rpc"
+_LINGER_S: Final = 1.0
+"""How long a refused client may go on sending before the link closes, so that it sees why; also the end of a stop."""
 _JSON: Final = "application/json"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-_STATUS_OF: Final[Mapping[ErrorSpec, int]] = {errors.RPC_BUSY: 503, errors.OVERSIZE: 413, errors.RPC_TIMEOUT: 408, errors.RPC_HTTP: 405}
+_STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
+    errors.RPC_BUSY: 503,
+    errors.OVERSIZE: 413,
+    errors.RPC_TIMEOUT: 408,
+    errors.RPC_HTTP: 405,
+}
 """HTTP status of the refusals that come before JSON-RPC; everything JSON-RPC answers is 200."""
 _USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc"
+_OPS_USAGE: Final = "GET /livez, /readyz or /metrics"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -64,7 +72,8 @@ class RpcServer:
             await self._runners.pop().cleanup()
 
     async def _listen(self, page: Page, address: str) -> str:
-        runner = web.ServerRunner(web.Server(page, auto_decompress=False, access_log=None), shutdown_timeout=1.0)
+        server = web.Server(page, auto_decompress=False, access_log=None, lingering_time=_LINGER_S)
+        runner = web.ServerRunner(server, shutdown_timeout=_LINGER_S)
         await runner.setup()
         self._runners.append(runner)
         host, port = split_address(address)
@@ -136,13 +145,15 @@ class RpcServer:
             case "GET", "/metrics":
                 return web.Response(body=self._metrics.render(), headers={"Content-Type": _PROMETHEUS})
             case _:
-                return _refuse(fault(errors.RPC_HTTP, path=request.path[:64], usage="GET /livez, /readyz or /metrics"))
+                return _refuse(fault(errors.RPC_HTTP, path=request.path[:64], usage=_OPS_USAGE))
 
 
 def _refuse(refusal: Fault) -> web.Response:
     """A refusal before JSON-RPC: the usual envelope, with the HTTP status that proxies understand; the link closes."""
     response = web.Response(
-        body=envelopes.encode(envelopes.failure(None, refusal)), content_type=_JSON, status=_STATUS_OF.get(refusal.spec, 400)
+        body=envelopes.encode(envelopes.failure(None, refusal)),
+        content_type=_JSON,
+        status=_STATUS_OF.get(refusal.spec, 400),
     )
     response.force_close()
     return response

@@ -12,7 +12,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import inspect
@@ -27,6 +27,13 @@ Read = Callable[[Json, str], Any]
 SAFE_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 _DIGITS_MAX: Final = 20
+
+
+class Checked(Protocol):
+    """Turns JSON into a checked value; `where` begins the path that an error names."""
+
+    def __call__(self, value: Json, where: str = "params") -> Any:
+        """The value.  Raises `ValueFault`."""
 
 
 class ValueFault(ValueError):
@@ -69,13 +76,13 @@ def plain(value: object) -> Json:
 
 
 @cache
-def writer(kind: Any) -> Write:  # noqa: ANN401 - any msgspec type expression
+def writer(kind: Any) -> Write:
     """The function that turns a value of `kind` into JSON."""
     return _writer(inspect.type_info(kind))
 
 
 @cache
-def reader(kind: Any) -> Callable[[Json], Any]:  # noqa: ANN401 - any msgspec type expression
+def reader(kind: Any) -> "Checked":
     """The function that turns JSON into a value of `kind`, checked against all its constraints.
 
     Raises (when called):
@@ -83,7 +90,7 @@ def reader(kind: Any) -> Callable[[Json], Any]:  # noqa: ANN401 - any msgspec ty
     """
     read = _reader(inspect.type_info(kind))
 
-    def checked(value: Json, where: str = "params") -> Any:  # noqa: ANN401 - the kind decides
+    def checked(value: Json, where: str = "params") -> Any:
         shaped = read(value, where)
         try:
             return msgspec.convert(shaped, kind)
@@ -106,6 +113,16 @@ def _writer(info: inspect.Type) -> Write:
             return _same
         case inspect.EnumType():
             return _enum_name
+        case inspect.UnionType(types=types):
+            return _union_writer(types)
+        case inspect.Metadata(type=inner):
+            return _writer(inner)
+        case _:
+            return _compound_writer(info)
+
+
+def _compound_writer(info: inspect.Type) -> Write:
+    match info:
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
             return _sequence_writer(_writer(item))
         case inspect.TupleType(item_types=items):
@@ -114,19 +131,15 @@ def _writer(info: inspect.Type) -> Write:
             return _mapping_writer(_writer(key), _writer(item))
         case inspect.StructType() | inspect.DataclassType():
             return _record_writer(info)
-        case inspect.UnionType(types=types):
-            return _union_writer(types)
-        case inspect.Metadata(type=inner):
-            return _writer(inner)
         case _:
             return plain
 
 
-def _same(value: Any) -> Json:  # noqa: ANN401 - JSON already
+def _same(value: Any) -> Json:
     return value
 
 
-def _enum_name(value: Any) -> Json:  # noqa: ANN401 - an Enum of any kind
+def _enum_name(value: Any) -> Json:
     return str(value.name).lower()
 
 
@@ -158,7 +171,7 @@ def _union_writer(types: Sequence[inspect.Type]) -> Write:
         return plain
     tagged = len(records) > 1
 
-    def write_one(value: Any) -> Json:  # noqa: ANN401 - one of the union
+    def write_one(value: Any) -> Json:
         if value is None:
             return None
         record = records[type(value)](value)
@@ -187,7 +200,7 @@ def _reader(info: inspect.Type) -> Read:
         case inspect.Metadata(type=inner):
             return _reader(inner)
         case _:
-            return lambda value, where: value  # noqa: ARG005 - msgspec.convert checks it
+            return lambda value, where: value
 
 
 def _read_small(value: Json, where: str) -> int:
@@ -243,7 +256,7 @@ def _record_reader(info: inspect.StructType) -> Read:
     fields = [(field.name, _reader(field.type), field.required) for field in info.fields]
     names = [name for name, _, _ in fields]
 
-    def read_record(value: Json, where: str) -> Any:  # noqa: ANN401 - a list or a dict
+    def read_record(value: Json, where: str) -> Any:
         named = _by_name(value, names, where)
         shaped = {}
         for name, read, required in fields:
@@ -251,7 +264,10 @@ def _record_reader(info: inspect.StructType) -> Read:
                 shaped[name] = read(named[name], f"{where}.{name}")
             elif required:
                 raise ValueFault(f"{where}.{name}", "is missing")
-        return _in_order(shaped, names, where) if info.array_like else shaped
+        if not info.array_like:
+            return shaped
+        tag = [] if info.tag is None else [info.tag]
+        return [*tag, *_in_order(shaped, names, where)]
 
     return read_record
 

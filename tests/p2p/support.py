@@ -5,9 +5,13 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from cccnode.types.errors import Fault
-from p2p.directory import Directory, Identity, Node
-from p2p.frames import Channel
+from p2p.directory import Directory, Identity, Node, split_address
+from p2p.frames import Channel, Splitter, frames
+from p2p.handshake import Self, hello
+from p2p.messages import Role, read_link, write
 from p2p.network import Network
 from p2p.peers import PeerInfo, Refusal, Settings
 
@@ -94,14 +98,27 @@ class Town:
         self.networks: list[Network] = []
 
     async def node(
-        self, who: Identity, nodes: Iterable[Node], *, chain: bytes = CHAIN, settings: Settings = FAST,
-        listen: str | None = "127.0.0.1:0", height: int = 0, wall_ms=None,
+        self,
+        who: Identity,
+        nodes: Iterable[Node],
+        *,
+        chain: bytes = CHAIN,
+        settings: Settings = FAST,
+        listen: str | None = "127.0.0.1:0",
+        height: int = 0,
+        wall_ms=None,
     ) -> tuple[Network, Recorder]:
         """A started node with its recorder."""
         recorder = Recorder()
         network = Network(
-            identity=who, chain=chain, directory=Directory(who, nodes), handler=recorder, listen=listen,
-            rng=random.Random(who.node_key), settings=settings, wall_ms=wall_ms,
+            identity=who,
+            chain=chain,
+            directory=Directory(who, nodes),
+            handler=recorder,
+            listen=listen,
+            rng=random.Random(who.node_key),
+            settings=settings,
+            wall_ms=wall_ms,
         )
         network.set_height(height)
         await network.start()
@@ -112,6 +129,13 @@ class Town:
         for network in self.networks:
             await network.stop()
         await asyncio.sleep(0)
+
+
+async def eventually(true: Callable[[], object]) -> None:
+    """Let the loop turn until `true()` holds, where no callback tells of it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():  # noqa: ASYNC110 - turns of the loop, no time
+            await asyncio.sleep(0)
 
 
 def in_town(scenario: Callable[[Town], Awaitable[None]], loop_factory=None) -> None:
@@ -139,3 +163,61 @@ async def pair(town: Town, **options) -> tuple[Network, Recorder, Network, Recor
     await recorder_a.until(lambda: recorder_a.peers)
     await recorder_b.until(lambda: recorder_b.peers)
     return network_a, recorder_a, network_b, recorder_b
+
+
+class Raw:
+    """A node made by hand: TLS by the rules, and then whatever the test says."""
+
+    def __init__(self, who, reader, writer):
+        self.who, self.reader, self.writer = who, reader, writer
+        self._splitter = Splitter()
+        self._heard = []
+
+    @classmethod
+    async def dial(cls, who, address, **options):
+        host, port = split_address(address)
+        context = Directory(who).client_context
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="x", **options)
+        return cls(who, reader, writer)
+
+    async def greet(self, *, chain=CHAIN, **changes):
+        """Say HELLO; return the answer."""
+        own = Self(node_key=self.who.node_key, chain=chain, role=Role.PEER, height=0, listen="")
+        message = msgspec.structs.replace(hello(own, wall_ms=0, nonce=bytes(16)), **changes)
+        self.say(Channel.LINK, write(message))
+        return await self.hear_link()
+
+    def say(self, channel, payload):
+        self.writer.writelines(frames(channel, payload))
+
+    async def hear(self):
+        """The next payload; None at the end of the stream."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._heard:
+                data = await self.reader.read(65_536)
+                if not data:
+                    return None
+                self._heard += feed(self._splitter, data)
+        return self._heard.pop(0)
+
+    async def hear_link(self, kind=None):
+        """The next LINK message (of a kind)."""
+        while (heard := await self.hear()) is not None:
+            channel, payload = heard
+            if channel is Channel.LINK and (kind is None or isinstance(read_link(payload), kind)):
+                return read_link(payload)
+        return None
+
+    def close(self):
+        self.writer.transport.abort()
+
+
+def feed(splitter, data):
+    """Give a splitter bytes as they come from a socket, in portions that it has room for."""
+    done = []
+    while data:
+        room = splitter.room()
+        portion, data = data[: len(room)], data[len(room) :]
+        room[: len(portion)] = portion
+        done += splitter.filled(len(portion))
+    return done

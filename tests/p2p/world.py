@@ -7,17 +7,34 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from cccnode.types.limits import PEERS_PER_VALIDATOR_MAX
 from p2p import handshake
 from p2p.events import (
-    Arrived, BadBlocks, Contact, Deliver, DialFailed, Frame, Hangup, Hint, Item, Linked, Punish, Registered, Send,
-    Serve, Submit, Tick, Tip, Unlinked, Want,
+    Arrived,
+    BadBlocks,
+    Contact,
+    Deliver,
+    DialFailed,
+    Frame,
+    Hangup,
+    Hint,
+    Item,
+    Linked,
+    Punish,
+    Registered,
+    Send,
+    Serve,
+    Submit,
+    Tick,
+    Tip,
+    Unlinked,
+    Want,
 )  # fmt: skip
 from p2p.frames import HEADER_BYTES, Channel
 from p2p.gossip import Gossip, fit_blocks
 from p2p.messages import Blocks, Role, write
 from p2p.overlay import GossipConfig
 from p2p.peers import PEER_LINKS_MAX
-from cccnode.types.limits import PEERS_PER_VALIDATOR_MAX
 
 CHAIN = bytes(32)
 SILENCE_MS = 15_000
@@ -41,6 +58,8 @@ class SimNode:
     """Takes everything and answers no request for blocks."""
     liar: bool = False
     """Answers with blocks that are wrong."""
+    deaf: bool = False
+    """A validator that consensus does not reach."""
     sent_bytes: int = 0
     sent: Counter[str] = field(default_factory=Counter)
     punished: list[Punish] = field(default_factory=list)
@@ -109,12 +128,14 @@ class World:
 
     def make_blocks(self, *, every_ms: int, until_ms: int) -> None:
         """Consensus: all validators have the next block within some milliseconds."""
+
         def make() -> None:
             height = max(node.height for node in self.validators) + 1
-            for node in self.validators:
+            for node in [node for node in self.validators if not node.deaf]:
                 self.later(self.chance.randrange(30), lambda node=node: self.store(node, height, [block(height)]))
             if self.now_ms + every_ms <= until_ms:
                 self.later(every_ms, make)
+
         self.later(every_ms, make)
 
     def store(self, node: SimNode, first: int, blocks: list[bytes]) -> None:
@@ -194,7 +215,7 @@ class World:
             node.due_ms = None
             self.tell(node, Tick())
 
-    def carry_out(self, node: SimNode, effect: Any) -> None:  # noqa: C901
+    def carry_out(self, node: SimNode, effect: Any) -> None:
         match effect:
             case Send(peer=peer, channel=channel, message=message):
                 self.send(node, peer, channel, message)
@@ -243,4 +264,3 @@ class World:
                 self.tell(partner, frame)
 
         self.later(self.latency() + len(payload) // BYTES_PER_MS, arrive)
-

@@ -14,7 +14,7 @@ from cccnode.types.vote import Kind, Proposal, Vote
 from tests.simulation.fakes import Signatures
 
 
-class Violation(Exception):  # noqa: N818 - the word of the field
+class Violation(Exception):
     """Something that must never happen did."""
 
 
@@ -138,5 +138,7 @@ class Arena:
         known = set(self.final.values()) | {ZERO}
         self.coverage["views_notarized_and_nullified"] += len(notarized.keys() & nullified.keys())
         self.coverage["views_nullified"] += len(nullified)
-        self.coverage["notarized_orphans"] += sum(block not in known for blocks in notarized.values() for block in blocks)
+        self.coverage["notarized_orphans"] += sum(
+            block not in known for blocks in notarized.values() for block in blocks
+        )
         self.coverage["blocks"] += len(self.final)

@@ -58,23 +58,30 @@ class Simulation:
         byzantine: int | None = None,
         mode: str | None = None,
         amnesia: bool = False,
+        crash: float | None = None,
     ) -> None:
-        """`byzantine`: how many, f by default; `mode`: all of one kind; `amnesia`: disks forget own votes."""
+        """`byzantine`: how many, f by default; `mode`: all of one kind; `amnesia`: disks forget; `crash`: per event."""
         rng = random.Random(seed)
         self.count = count or rng.choice(SIZES)
         wrong = faults(self.count) if byzantine is None else byzantine
         self.amnesia = amnesia
+        self.traffic_ms = rng.choice([(20, 80), (100, 400)])
+        """Time between two batches."""
+        self.calm_ms = rng.choice([1_500, 3_000, 10_000])
+        """Longest time between two faults of the network."""
         weather = Weather(
             loss=rng.choice([0, 0.02, 0.1, 0.3]),
             duplicate=rng.choice([0, 0.05]),
             latency_ms=rng.choice([(5, 20), (20, 100), (10, 600), (50, 2000)]),
             body_loss=rng.choice([0, 0, 0.1, 0.5]),
-            crash=0.002,
+            crash=rng.choice([0.0005, 0.002]) if crash is None else crash,
         )
         chosen = frozenset(rng.sample(range(self.count), wrong))
         self.world = Arena(rng=rng, count=self.count, byzantine=chosen, weather=weather, heal_ms=HEAL_MS)
         self.modes = {index: mode or rng.choice(MODES) for index in sorted(chosen)}
-        timers = Timers(delta_ms=250, min_interval_ms=rng.choice([50, 250, 500]), heartbeat_ms=rng.choice([3_000, 30_000]))
+        timers = Timers(
+            delta_ms=250, min_interval_ms=rng.choice([50, 250, 500]), heartbeat_ms=rng.choice([3_000, 30_000])
+        )
         self.record = epoch_record(self.count, timers)
         self.halves: dict[tuple[int, int], int] = {}
         """Which of a twin's two halves a validator can talk to: bit mask."""
@@ -135,7 +142,7 @@ class Simulation:
         world, rng = self.world, self.world.rng
         if world.healed:
             return
-        world.after(rng.randint(200, 3000), self.fault)
+        world.after(rng.randint(200, self.calm_ms), self.fault)
         draw = rng.random()
         if draw < 0.2:
             world.groups = [rng.randrange(2) for _ in range(self.count)]
@@ -164,7 +171,7 @@ class Simulation:
         """People use the network: a batch reaches one validator, and spreads."""
         world, rng = self.world, self.world.rng
         quiet = not world.healed and rng.random() < 0.1
-        world.after(rng.randint(2_000, 6_000) if quiet else rng.randint(100, 400), self.traffic)
+        world.after(rng.randint(2_000, 6_000) if quiet else rng.randint(*self.traffic_ms), self.traffic)
         self.batches += 1
         first = rng.choice(self.honest)
         for node in self.honest:
@@ -193,7 +200,7 @@ class Simulation:
         for index, mode in self.modes.items():
             if mode == "liar":
                 world.after(50, Liar(self, index).lie)
-        world.after(world.rng.randint(200, 2000), self.fault)
+        world.after(world.rng.randint(200, self.calm_ms), self.fault)
         world.after(1, self.traffic)
         goal: int | None = None
         while world.now < END_MS:

@@ -29,9 +29,7 @@ class Signatures:
 
         return sign
 
-    def verify_many(
-        self, messages: Sequence[bytes], signatures: Sequence[bytes], keys: Sequence[bytes]
-    ) -> list[bool]:
+    def verify_many(self, messages: Sequence[bytes], signatures: Sequence[bytes], keys: Sequence[bytes]) -> list[bool]:
         """The verifier's interface over the registry."""
         return [
             signature in self._made and signature == blake2b(message, key=key, digest_size=64).digest()

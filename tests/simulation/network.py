@@ -28,6 +28,7 @@ from genesis.bootstrap import ASSET, Demo, make_demo
 from p2p.events import Contact
 from p2p.gossip import Gossip
 from p2p.overlay import GossipConfig
+from p2p.scores import Offence
 from storage.memory import MemoryDisk, MemoryEngine
 from storage.store import Store
 from tests.simulation.result import Result
@@ -278,7 +279,9 @@ class SimulatedNetwork:
         for node in self.nodes:
             assert node.links is not None
             for peer, offence, detail in node.links.punished:
-                self.violations.append(f"node {node.number} accused {peer.hex()[:8]} of {offence.name}: {detail}")
+                # Cut links make honest nodes late; whatever else they are accused of would be our mistake.
+                if offence is not Offence.TIMEOUT:
+                    self.violations.append(f"node {node.number} accused {peer.hex()[:8]} of {offence.name}: {detail}")
 
     def digest(self) -> str:
         """What happened, in one hash."""

@@ -88,7 +88,12 @@ POCKET = Module(
     messages=(Message(kind=PocketPay, handle=_pay, en="Pay somebody.", th="จ่ายเงิน"),),
     queries=(
         Query(
-            method="pocket_content", params=PocketOf, result=Pocket, answer=_pocket, en="What is in it.", th="ยอดในกระเป๋า"
+            method="pocket_content",
+            params=PocketOf,
+            result=Pocket,
+            answer=_pocket,
+            en="What is in it.",
+            th="ยอดในกระเป๋า",
         ),
     ),
     verbs=(
@@ -293,6 +298,7 @@ class FakeNode:
                 queued_bytes=0,
                 connected_ms=5000,
                 paused=(),
+                listen="127.0.0.1:27610",
             )
         ]
 

@@ -7,16 +7,21 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from cccnode.city import CITY
 from cccnode.cli.node import _end_with
 from cccnode.config import load
 from cccnode.home import Home, HomeLock
 from cccnode.rpc.server import RpcServer
-from tests.support.fake_node import FakeNode
+from cccnode.types import errors
+from tests.support.fake_node import FakeNode, failed_check
 
 
 async def _run(home: Home) -> None:
     settings = load(home, environment={}).config
-    server = RpcServer(FakeNode(decide_at_once=True), settings.rpc, settings.ops)
+    node = FakeNode(registry=CITY, decide_at_once=True)
+    if os.environ.get("STUB_OBSERVES") == home.root.name:
+        node.checks = [failed_check("signing", errors.NOT_SIGNING_JOURNAL_LOST)]
+    server = RpcServer(node, settings.rpc, settings.ops)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -2,7 +2,7 @@
 
 import ast
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +14,8 @@ PACKAGES = ("cccnode", "consensus", "storage", "p2p", "genesis")
 PURE = ("cccnode/types/", "cccnode/ledger/", "cccnode/city/", "cccnode/mempool.py", "consensus/")
 """Where every node must compute the same: rules of determinism are checked here."""
 
-_SKIPPED = {".git", ".venv", "build", "dist", ".demo", "__pycache__"}
+_HIDDEN_AND_KEPT = {".ci", ".gitignore"}
+_LEFT_BEHIND = ("build", "dist", "__pycache__")
 
 
 @cache
@@ -32,8 +33,15 @@ def _listed() -> tuple[Path, ...]:
         found = {Path(name) for name in listing.split("\0") if name}
     except (OSError, subprocess.CalledProcessError):
         found = {path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file()}
-    hidden = {path for path in found if any(part in _SKIPPED or part.endswith(".egg-info") for part in path.parts)}
-    return tuple(sorted(path for path in found - hidden if (ROOT / path).is_file()))
+    return tuple(
+        sorted(path for path in found if not any(map(_is_product_of_work, path.parts)) and (ROOT / path).is_file())
+    )
+
+
+def _is_product_of_work(part: str) -> bool:
+    """Whether a folder or file of this name comes from building, testing or running."""
+    hidden = part.startswith(".") and part not in _HIDDEN_AND_KEPT
+    return hidden or part in _LEFT_BEHIND or part.endswith(".egg-info")
 
 
 @cache
@@ -56,6 +64,12 @@ def product_files() -> Iterator[Path]:
 def pure_files() -> Iterator[Path]:
     """The Python files in which every node must compute the same."""
     return (path for path in files(".py") if path.as_posix().startswith(PURE))
+
+
+def nothing(found: Iterable[object]) -> None:
+    """Assert that a rule is broken nowhere; a failure lists every place, one a line."""
+    places = [str(place) for place in found]
+    assert not places, "\n".join([f"{len(places)} in all:", *sorted(places)])
 
 
 def at(path: Path, node: ast.AST, what: str) -> str:

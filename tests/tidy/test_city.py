@@ -8,7 +8,7 @@ import pytest
 
 from cccnode.city import CITY
 from cccnode.ledger.module import Module
-from tests.tidy.source import ROOT, files, tree
+from tests.tidy.source import ROOT, files, nothing, tree
 
 STANDARD_FILES = ("__init__.py", "README.md", "state.py", "queries.py")
 FILES_WITH_MESSAGES = ("messages.py", "rules.py")
@@ -30,7 +30,7 @@ def test_standard_files(module: Module) -> None:
     folder = ROOT / "cccnode" / "city" / module.name
     wanted = STANDARD_FILES + (FILES_WITH_MESSAGES if module.messages else ())
 
-    assert [] == [name for name in wanted if not (folder / name).is_file()]
+    nothing([name for name in wanted if not (folder / name).is_file()])
 
 
 @pytest.mark.parametrize("module", CITY.modules, ids=lambda module: module.name)

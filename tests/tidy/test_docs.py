@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tests.tidy import reference
-from tests.tidy.source import ROOT, files, product_files, text
+from tests.tidy.source import ROOT, files, nothing, product_files, text
 
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
@@ -26,7 +26,7 @@ def test_links_lead_somewhere() -> None:
         if not link.startswith(("http://", "https://", "mailto:")) and not _leads(path, link)
     ]
 
-    assert [] == broken
+    nothing(broken)
 
 
 def test_rule_numbers_exist() -> None:
@@ -34,7 +34,7 @@ def test_rule_numbers_exist() -> None:
     known = set(re.findall(r"(?:^\| |\*\*)([DJ]\d+)\b", text(Path("docs/rules.md")), re.MULTILINE))
     named = {(rule, str(path)) for path in product_files() for rule in re.findall(r"\b[DJ]\d{1,2}\b", text(path))}
 
-    assert [] == sorted(place for place in named if place[0] not in known)
+    nothing(sorted(place for place in named if place[0] not in known))
 
 
 def test_readme_commands_exist() -> None:
@@ -54,7 +54,7 @@ def test_every_dependency_has_its_reason() -> None:
     names = {re.match(r"[a-z-]+", line)[0] for line in project["dependencies"]}
     decisions = text(Path("DECISIONS.md"))
 
-    assert set() == {name for name in names if name.removesuffix("-ci") not in decisions}
+    nothing({name for name in names if name.removesuffix("-ci") not in decisions})
 
 
 def test_every_dependency_is_locked() -> None:
@@ -63,7 +63,7 @@ def test_every_dependency_is_locked() -> None:
     asked = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]
     locked = {line.split("==")[0].lower().replace("_", "-") for line in text(Path("constraints.txt")).splitlines()}
 
-    assert set() == {re.match(r"[a-z-]+", line)[0] for line in asked} - locked
+    nothing({re.match(r"[a-z-]+", line)[0] for line in asked} - locked)
 
 
 def _leads(path: Path, link: str) -> bool:

@@ -8,9 +8,12 @@ from itertools import chain
 
 from cccnode.city import CITY
 from cccnode.types.errors import CORE_ERRORS, ErrorSpec
-from tests.tidy.source import at, files, product_files, text, tree
+from tests.tidy.source import at, files, nothing, product_files, text, tree
 
-BROAD_EXCEPTS: dict[str, str] = {}
+BROAD_EXCEPTS = {
+    "cccnode/driver/runtime.py": "what escapes a callback stops the node instead of vanishing in the loop",
+    "cccnode/rpc/dispatch.py": "a bug in one handler is logged and answered as rpc/INTERNAL",
+}
 """Files that may catch every exception, each with the reason."""
 
 UNTESTED: dict[str, str] = {}
@@ -29,18 +32,18 @@ def test_codes_and_names_are_unique() -> None:
     """No two rows share a code or a name: receipts carry the one, people the other."""
     codes, names = Counter(row.code for row in _rows()), Counter(row.name for row in _rows())
 
-    assert [] == [code for code, count in codes.items() if count > 1]
-    assert [] == [name for name, count in names.items() if count > 1]
+    nothing([code for code, count in codes.items() if count > 1])
+    nothing([name for name, count in names.items() if count > 1])
 
 
 def test_names_have_one_form() -> None:
     """A name is area/REASON."""
-    assert [] == [row.name for row in _rows() if not _NAME.fullmatch(row.name)]
+    nothing([row.name for row in _rows() if not _NAME.fullmatch(row.name)])
 
 
 def test_module_codes_lie_in_their_range() -> None:
     """A city module's codes are its number times 1000 and up, so that modules never collide."""
-    assert [] == [row.name for module in CITY.modules for row in module.errors if row.code // 1000 != module.number]
+    nothing([row.name for module in CITY.modules for row in module.errors if row.code // 1000 != module.number])
 
 
 def test_every_row_speaks_both_languages() -> None:
@@ -48,8 +51,8 @@ def test_every_row_speaks_both_languages() -> None:
     silent = [row.name for row in _rows() if not (row.en and row.remedy)]
     foreign = [row.name for row in _rows() if not (_THAI.search(row.th) and _THAI.search(row.remedy_th))]
 
-    assert [] == silent
-    assert [] == foreign
+    nothing(silent)
+    nothing(foreign)
 
 
 def test_every_error_is_raised_and_tested() -> None:
@@ -61,8 +64,8 @@ def test_every_error_is_raised_and_tested() -> None:
     unused = [name for constant, name in rows.items() if not _mentions(used, constant, name)]
     untested = [name for constant, name in rows.items() if not _mentions(tested, constant, name)]
 
-    assert [] == unused
-    assert [] == [name for name in untested if name not in UNTESTED]
+    nothing(unused)
+    nothing([name for name in untested if name not in UNTESTED])
 
 
 def test_broad_excepts_are_listed() -> None:
@@ -74,8 +77,8 @@ def test_broad_excepts_are_listed() -> None:
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
     }
 
-    assert [] == [where for path, where in found.items() if path not in BROAD_EXCEPTS]
-    assert set() == set(BROAD_EXCEPTS) - set(found)
+    nothing([where for path, where in found.items() if path not in BROAD_EXCEPTS])
+    nothing(set(BROAD_EXCEPTS) - set(found))
 
 
 def _constants(module: ast.Module) -> Iterator[tuple[str, str]]:

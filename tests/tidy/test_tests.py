@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.tidy.source import at, files, tree
+from tests.tidy.source import at, files, nothing, tree
 
 MAY_WAIT: dict[str, str] = {}
 """Test files that poll real processes with asyncio.sleep, each with the reason."""
@@ -25,7 +25,7 @@ def test_every_test_states_a_behaviour() -> None:
         and not ast.get_docstring(node)
     ]
 
-    assert [] == found
+    nothing(found)
 
 
 def test_no_sleep() -> None:
@@ -37,7 +37,7 @@ def test_no_sleep() -> None:
         if (what := _sleeps(node)) and (what == "time.sleep" or path.as_posix() not in MAY_WAIT)
     ]
 
-    assert [] == found
+    nothing(found)
 
 
 def _sleeps(node: ast.AST) -> str:

@@ -4,7 +4,7 @@ import ast
 import tomllib
 from pathlib import Path
 
-from tests.tidy.source import PACKAGES, ROOT, at, files, product_files, text, tree
+from tests.tidy.source import PACKAGES, ROOT, at, files, nothing, product_files, text, tree
 
 FILE_LINES_MAX = 600
 LONG_FILES: dict[str, str] = {}
@@ -46,19 +46,19 @@ def test_relative_imports() -> None:
         if isinstance(node, ast.ImportFrom) and node.level
     ]
 
-    assert [] == found
+    nothing(found)
 
 
 def test_every_package_is_typed() -> None:
     """Each of the five packages says that it has types."""
-    assert [] == [name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()]
+    nothing([name for name in PACKAGES if not (ROOT / name / "py.typed").is_file()])
 
 
 def test_every_package_has_init() -> None:
     """Every folder with Python files is a package; under tests/ a missing one would hide the product's package."""
     folders = {path.parent for path in files(".py")} - {Path()}
 
-    assert [] == sorted(str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file())
+    nothing(sorted(str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()))
 
 
 def test_every_folder_explains_itself() -> None:
@@ -67,14 +67,14 @@ def test_every_folder_explains_itself() -> None:
     folders |= {Path("tests") / name for name in SPEAKING_TEST_FOLDERS if (ROOT / "tests" / name).is_dir()}
     folders |= {Path("ops")} if (ROOT / "ops").is_dir() else set()
 
-    assert [] == sorted(str(folder) for folder in folders if not (ROOT / folder / "README.md").is_file())
+    nothing(sorted(str(folder) for folder in folders if not (ROOT / folder / "README.md").is_file()))
 
 
 def test_readmes_fit_a_screen() -> None:
     """A README is one screen, or stands in the list with its reason."""
     long = {str(path) for path in files("README.md") if len(text(path).splitlines()) > README_LINES_MAX}
 
-    assert set() == long - set(LONG_READMES)
+    nothing(long - set(LONG_READMES))
 
 
 def test_files_tell_one_story() -> None:

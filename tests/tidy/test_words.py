@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.tidy.source import files, text
+from tests.tidy.source import files, nothing, text
 
 _SUFFIXES = (".py", ".md", ".toml", ".txt", ".c", ".h", ".sh", ".json", ".service", ".yml", ".yaml", "Makefile", "run")
 
@@ -29,18 +29,18 @@ def _found(pattern: re.Pattern[str], *, outside: str = "") -> list[str]:
 
 def test_no_promises() -> None:
     """Nothing is left for later inside a file: it is done, or it is an issue."""
-    assert [] == _found(PROMISES)
+    nothing(_found(PROMISES))
 
 
 def test_no_machine() -> None:
     """No file names a path of the machine it was written on."""
-    assert [] == _found(MACHINES)
+    nothing(_found(MACHINES))
 
 
 def test_nothing_outside() -> None:
     """Nothing is read from outside the repository, except third-party vectors by tests."""
-    assert [] == _found(OUTSIDE)
-    assert [] == _found(VECTORS, outside="tests")
+    nothing(_found(OUTSIDE))
+    nothing(_found(VECTORS, outside="tests"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Final
 
 from cccnode.city.bank.errors import ERRORS
 from cccnode.city.bank.fees import end_block
-from cccnode.city.bank.genesis import write_genesis
+from cccnode.city.bank.genesis import Params, write_genesis
 from cccnode.city.bank.messages import NUMBER, BankMulti, BankTransfer
 from cccnode.city.bank.queries import (
     AssetAnswer,
@@ -77,6 +77,7 @@ MODULE: Final = Module(
     ),
     errors=ERRORS,
     accounts=("fees", "treasury"),
+    parameters=Params,
     genesis=write_genesis,
     end_block=end_block,
 )

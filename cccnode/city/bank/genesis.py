@@ -26,7 +26,7 @@ def write_genesis(state: Overlay, genesis: Genesis) -> None:
     Raises:
         Fault: genesis/INVALID: the fee asset is not among the assets.
     """
-    params = parameters(genesis.document.parameters, "bank", Params)
+    params = parameters(genesis.parameters, "bank", Params)
     if params.fee_asset not in {asset.id for asset in genesis.document.assets}:
         raise fault(GENESIS_INVALID, errors=[f"parameters.bank.fee_asset: no asset {params.fee_asset}"])
     write_schedule(state, FeeSchedule(params.fee_asset, params.fee_base, params.fee_byte))

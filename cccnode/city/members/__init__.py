@@ -7,7 +7,7 @@ from cccnode.city.members.genesis import write_genesis
 from cccnode.city.members.messages import NUMBER, MemApply, MemRotateKeys
 from cccnode.city.members.queries import AccountAnswer, AccountParams, KeyParams, account_get, account_of_key
 from cccnode.city.members.rules import apply, rotate_keys
-from cccnode.city.members.state import KeyRecord
+from cccnode.city.members.state import KeyRecord, Params
 from cccnode.ledger.module import Message, Module, Query, Verb
 
 MODULE: Final = Module(
@@ -59,5 +59,6 @@ MODULE: Final = Module(
         ),
     ),
     errors=ERRORS,
+    parameters=Params,
     genesis=write_genesis,
 )

@@ -10,7 +10,7 @@ from genesis.document import AccountEntry, Genesis
 
 def write_genesis(state: Overlay, genesis: Genesis) -> None:
     """Open every account of the document, active from its time on."""
-    write_params(state, parameters(genesis.document.parameters, "members", Params))
+    write_params(state, parameters(genesis.parameters, "members", Params))
     for entry in genesis.accounts:
         open_account(state, entry.account_id(), _account(entry, genesis.document.time_ms))
 

@@ -1,0 +1,182 @@
+"""Validators as processes of their own on loopback: start them, ask them, weigh them, stop them."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from cccnode.cli.testnet_files import Testnet, TestnetNode, prepare
+from cccnode.config import LOOPBACK, TESTNET_PORT_STEP, split_address
+from cccnode.home import Home
+from cccnode.node.data import found
+
+READY_S: Final = 300
+"""A hundred thousand accounts take a while to read and to hash, four times."""
+_STOP_S: Final = 30
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_SAMPLE: Final = re.compile(r'^(\w+)(?:\{(?:\w+="([^"]*)")?.*?\})? (\S+)$', re.MULTILINE)
+
+
+class Node:
+    """One running validator, seen from outside."""
+
+    def __init__(self, node: TestnetNode, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start its process; it ends with ours."""
+        self.index = node.index
+        self.rpc = split_address(node.rpc)
+        self.log = node.log
+        self._ops = node.ops
+        node.log.parent.mkdir(parents=True, exist_ok=True)
+        with node.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the process so far, all threads."""
+        return _cpu_of(Path(f"/proc/{self.process.pid}/stat"))
+
+    def main_thread_seconds(self) -> float:
+        """Processor time of its event loop."""
+        return _cpu_of(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/stat"))
+
+    def rss_mb(self) -> float:
+        """Memory in use now."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
+        return pages * _PAGE / 2**20
+
+    def peak_rss_mb(self) -> float:
+        """The most memory it ever used."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        """Everything under /metrics, by name and value of the first label."""
+        with urllib.request.urlopen(f"http://{self._ops}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return {(name, label): float(value) for name, label, value in _SAMPLE.findall(text)}
+
+    def ready(self) -> bool:
+        """Whether it says that all its checks pass.
+
+        Raises:
+            RuntimeError: its process has ended.
+        """
+        if self.process.poll() is not None:
+            raise RuntimeError(f"node {self.index} ended: {self.log.read_text(encoding='utf-8')[-2_000:]}")
+        try:
+            with urllib.request.urlopen(f"http://{self._ops}/readyz", timeout=30) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Ask it to end, and insist after a while."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def cluster(
+    *, validators: int, accounts: int, seed: bytes, settings: Mapping[str, object], profile: Path | None = None
+) -> Iterator[tuple[Testnet, list[Node]]]:
+    """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given."""
+    with TemporaryDirectory(prefix="cccnode-network-") as folder:
+        network = prepare(
+            Home(Path(folder)),
+            validators=validators,
+            accounts=accounts,
+            seed=seed,
+            ports=free_ports(validators),
+            settings=settings,
+        )
+        nodes: list[Node] = []
+        try:
+            for node in network.nodes:
+                if not (node.home.data / "journal").exists():
+                    found(node.home.data)
+                module = "benchmarks.network.profiled" if profile is not None and node.index == 0 else "cccnode"
+                command = [
+                    sys.executable,
+                    "-m",
+                    module,
+                    "run",
+                    "--home",
+                    str(node.home.root),
+                    "--parent",
+                    str(os.getpid()),
+                ]
+                nodes.append(
+                    Node(node, command, {} if profile is None else {"CCCNODE_BENCHMARK_PROFILE": str(profile)})
+                )
+            _until_ready(nodes)
+            yield network, nodes
+        finally:
+            for running in nodes:
+                running.stop()
+            for running in nodes:
+                running.wait()
+
+
+def _until_ready(nodes: Sequence[Node]) -> None:
+    deadline = time.monotonic() + READY_S
+    waiting = list(nodes)
+    while waiting:
+        waiting = [node for node in waiting if not node.ready()]
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"node {waiting[0].index} is not ready after {READY_S} s; log: {waiting[0].log}")
+        time.sleep(0.1)
+
+
+def free_ports(validators: int) -> dict[str, int]:
+    """Ports for node 0 such that those of all nodes are free now."""
+    for base in range(21_000 + os.getpid() % 400 * 20, 32_000, 20):
+        ports = {"p2p": base, "rpc": base + 1, "ops": base + 2}
+        if all(_is_free(port + TESTNET_PORT_STEP * index) for port in ports.values() for index in range(validators)):
+            return ports
+    raise RuntimeError("no free ports between 21000 and 32000")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def machine_busy_seconds() -> float:
+    """Processor time that the whole machine has spent on anything."""
+    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    return (sum(fields) - idle) / _TICKS
+
+
+def _cpu_of(stat: Path) -> float:
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -1,0 +1,144 @@
+"""Sends a signed load and notes what becomes of it: open loop at a rate, or closed loop with few submissions under way.
+
+Open loop: a submission leaves when it is due, however late the answers to earlier ones are, and latency counts from
+the due time; a slow network shows as latency and backlog instead of slowing the load down.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.network.client import Address, Connection, call, http
+from benchmarks.network.signing import Batch
+
+WAIT_MS: Final = 60_000
+"""The longest that a finality probe waits."""
+_CONNECTIONS_MAX: Final = 64
+"""Submissions under way to one node; then the load falls behind, and says so."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the load so far."""
+
+    offered: int = 0
+    """Transactions sent."""
+    acknowledged: list[bytes] = field(default_factory=list)
+    """Ids that a node answered for."""
+    refused: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
+    """By name of the error."""
+    answer_ms: list[float] = field(default_factory=list)
+    """From due to answered, one for each submission."""
+    finality_ms: list[float] = field(default_factory=list)
+    """From due to executed at another node, one for each probe."""
+    lost_probes: int = 0
+    late_ms: float = 0.0
+    """The longest that the load process was behind its own schedule."""
+
+
+class Load:
+    """The one process that loads the network; round-robin over all nodes."""
+
+    def __init__(self, addresses: Sequence[Address], *, probe_every: int) -> None:
+        """`probe_every`: one submission in so many is followed to its execution at the next node."""
+        self._addresses = addresses
+        self._idle: list[deque[Connection]] = [deque() for _ in addresses]
+        self._room = [asyncio.Semaphore(_CONNECTIONS_MAX) for _ in addresses]
+        self._probe_every = probe_every
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.sent = Sent()
+
+    async def open_loop(self, batches: Sequence[Batch], rate: float) -> None:
+        """Send all batches at `rate` transactions a second."""
+        due = time.monotonic()
+        for number, batch in enumerate(batches):
+            wait = due - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            else:
+                self.sent.late_ms = max(self.sent.late_ms, -wait * 1_000)
+            self._begin(number, batch, due)
+            due += len(batch.ids) / rate
+
+    async def closed_loop(self, batches: Sequence[Batch], under_way: int, seconds: float) -> None:
+        """Keep `under_way` submissions under way at each node until the time or the batches are over."""
+        end = time.monotonic() + seconds
+        rest = iter(enumerate(batches))
+
+        async def sender(node: int) -> None:
+            while time.monotonic() < end and (item := next(rest, None)) is not None:
+                self.sent.offered += len(item[1].ids)
+                await self._submit(node, item[1], time.monotonic())
+
+        await asyncio.gather(*(sender(node) for node in range(len(self._addresses)) for _ in range(under_way)))
+
+    async def answered(self) -> None:
+        """Until every submission and every probe is answered."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def _begin(self, number: int, batch: Batch, due: float) -> None:
+        node = number % len(self._addresses)
+        self.sent.offered += len(batch.ids)
+        if number % self._probe_every == 0:
+            self._spawn(self._probe((node + 1) % len(self._addresses), batch.ids[-1], due))
+        self._spawn(self._submit(node, batch, due))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _post(self, node: int, request: bytes) -> bytes:
+        async with self._room[node]:
+            idle = self._idle[node]
+            connection = idle.popleft() if idle else Connection(self._addresses[node])
+            answer = await connection.post(request)
+            idle.append(connection)
+            return answer
+
+    async def _submit(self, node: int, batch: Batch, due: float) -> None:
+        answer = await self._post(node, batch.request)
+        self.sent.answer_ms.append((time.monotonic() - due) * 1_000)
+        if b'"error"' not in answer:
+            self.sent.acknowledged += batch.ids
+            return
+        for tx_id, result in zip(batch.ids, _results(answer, len(batch.ids)), strict=True):
+            if "error" in result:
+                name = result["error"]
+                self.sent.refused += 1
+                self.sent.refusals[name] = self.sent.refusals.get(name, 0) + 1
+            else:
+                self.sent.acknowledged.append(tx_id)
+
+    async def _probe(self, node: int, tx_id: bytes, due: float) -> None:
+        request = http(json.dumps(call("tx_wait", tx_id=f"0x{tx_id.hex()}", timeout_ms=WAIT_MS)).encode())
+        answer = json.loads(await self._post(node, request))
+        if answer.get("result", {}).get("state") == "executed":
+            self.sent.finality_ms.append((time.monotonic() - due) * 1_000)
+        else:
+            self.sent.lost_probes += 1
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for connections in self._idle:
+            while connections:
+                connections.pop().close()
+
+
+def _results(answer: bytes, count: int) -> list[dict[str, str]]:
+    """One {} or {"error": name} for each transaction of an answer that holds an error."""
+    value = json.loads(answer)
+    if "error" in value:
+        return [{"error": _name(value["error"])}] * count
+    return [{"error": _name(row["error"])} if "error" in row else {} for row in value["result"]["results"]]
+
+
+def _name(error: dict[str, object]) -> str:
+    data = error.get("data")
+    return str(data.get("name", error)) if isinstance(data, dict) else str(error.get("name", error))

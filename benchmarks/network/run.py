@@ -1,0 +1,222 @@
+"""The three runs of the network benchmark: a load at a rate or at the highest one, finality at a low rate, idling."""
+
+import argparse
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.city import SEED
+from benchmarks.network import checks
+from benchmarks.network.cluster import Node, cluster
+from benchmarks.network.load import Load
+from benchmarks.network.signing import Signers
+from benchmarks.network.step import Step, Window
+from benchmarks.network.watch import Watch
+from benchmarks.report import Benchmark, Figures, table
+from cccnode.node.data import read_home_genesis
+from genesis.document import Genesis
+
+_PROBE_S: Final = 12
+"""Length of the closed loop that looks for the order of magnitude."""
+_PROBE_RATE: Final = 6_000
+"""Transactions signed for each of its seconds."""
+_UNDER_WAY: Final = 3
+"""Submissions under way at each node meanwhile."""
+_FIRST: Final = 0.95
+"""Of what the closed loop reached, to begin with."""
+_LESS: Final = 0.92
+"""When a rate could not be sustained, the next one."""
+_STEPS_MAX: Final = 5
+_SETTLE_S: Final = 5
+_DRAIN_S: Final = 120
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--validators", type=int, default=4, help="default: %(default)s")
+    add("--accounts", type=int, default=100_000, help="funded accounts; default: %(default)s")
+    add("--signers", type=int, default=2_000, help="accounts that send; default: %(default)s")
+    add("--rate", default="max", help="transactions a second, or max; default: %(default)s")
+    add("--seconds", type=float, default=60, help="measured after the warm-up; default: %(default)s")
+    add("--warm-up", type=float, default=10, help="seconds; default: %(default)s")
+    add("--batch", type=int, default=128, help="transactions in one tx_submit_batch; default: %(default)s")
+    add("--engine", choices=["auto", "uvloop", "asyncio"], default="auto", help="event loop of the nodes")
+    add("--cache-mb", type=int, default=512, help="state cache of each node; default: %(default)s")
+    add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
+    add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
+    add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
+    add("--profile", type=Path, metavar="FILE", help="cProfile of node 0's event loop (slows it down)")
+
+
+def _run(options: argparse.Namespace) -> Figures:
+    settings = {"node.loop": options.engine, "storage.cache_mb": options.cache_mb, "log.level": "warning"}
+    if options.finality or options.idle:
+        options.batch = 1
+    with cluster(
+        validators=options.validators,
+        accounts=options.accounts,
+        seed=SEED,
+        settings=settings,
+        profile=options.profile.absolute() if options.profile else None,
+    ) as (network, nodes):
+        genesis = read_home_genesis(network.home.genesis_file)
+        return asyncio.run(_measure(options, nodes, genesis))
+
+
+async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Genesis) -> Figures:
+    watch = Watch(nodes)
+    signers = Signers(
+        chain=genesis.chain, signers=options.signers, accounts=[entry.account_id() for entry in genesis.accounts]
+    )
+    load = Load([node.rpc for node in nodes], probe_every=1 if options.finality else max(1, round(512 / options.batch)))
+    try:
+        await asyncio.sleep(_SETTLE_S)
+        if options.idle:
+            return await _idle(options, watch, load)
+        bench = _Bench(options, watch, signers, load, genesis)
+        return await (bench.finality() if options.finality else bench.throughput())
+    finally:
+        signers.close()
+        load.close()
+        watch.close()
+
+
+class _Bench:
+    """One loaded run."""
+
+    def __init__(
+        self, options: argparse.Namespace, watch: Watch, signers: Signers, load: Load, genesis: Genesis
+    ) -> None:
+        self._options, self._watch, self._signers, self._load, self._genesis = options, watch, signers, load, genesis
+        self._steps: list[Step] = []
+
+    async def throughput(self) -> Figures:
+        """At the given rate, or at the highest that is sustained."""
+        options = self._options
+        if options.rate != "max":
+            await self._open_step(float(options.rate))
+        else:
+            rate = _FIRST * await self._probe()
+            for _ in range(_STEPS_MAX):
+                if (await self._open_step(rate)).sustained:
+                    break
+                rate *= _LESS
+        return await self._report(self._steps[-1])
+
+    async def finality(self) -> Figures:
+        """Single transactions, slowly, each awaited at another node than it was sent to."""
+        rate = 50.0 if self._options.rate == "max" else float(self._options.rate)
+        return await self._report(await self._open_step(rate))
+
+    async def _probe(self) -> float:
+        """What a closed loop reaches, in transactions a second."""
+        batches = self._signers.sign(_PROBE_RATE * _PROBE_S, self._options.batch)
+        step = await self._step(
+            "closed loop",
+            None,
+            lambda: self._load.closed_loop(batches, _UNDER_WAY, _PROBE_S),
+            Window(_PROBE_S / 3, _PROBE_S),
+        )
+        return step.committed_per_s
+
+    async def _open_step(self, rate: float) -> Step:
+        options = self._options
+        begin, end = options.warm_up, options.warm_up + options.seconds
+        batches = self._signers.sign(round(rate * (end + 1)), options.batch)
+        step = await self._step(f"{rate:.0f}", rate, lambda: self._load.open_loop(batches, rate), Window(begin, end))
+        step.print()
+        return step
+
+    async def _step(
+        self, name: str, rate: float | None, drive: Callable[[], Coroutine[None, None, None]], window: Window
+    ) -> Step:
+        """Drive the load; look at the network at the window's begin and end; wait until everything is decided."""
+        watch, load = self._watch, self._load
+        await watch.idle(_DRAIN_S)
+        before = await watch.snapshot(load.sent)
+        load.sent.answer_ms, load.sent.finality_ms, load.sent.late_ms = [], [], 0.0
+        watch.samples.clear()
+        stop = asyncio.Event()
+        sampling = asyncio.create_task(watch.sample(load.sent, stop))
+        driving = asyncio.create_task(drive())
+        await asyncio.sleep(window.begin)
+        first = await watch.snapshot(load.sent)
+        await asyncio.sleep(max(0.0, window.end - window.begin - 0.02))
+        last = await watch.snapshot(load.sent)
+        rss = [node.rss_mb() for node in watch.nodes]
+        await driving
+        await load.answered()
+        drained = await watch.idle(_DRAIN_S)
+        stop.set()
+        await sampling
+        step = Step(
+            name=name,
+            rate=rate,
+            before=before,
+            first=first,
+            last=last,
+            chain=await watch.chain(),
+            samples=list(watch.samples),
+            answer_ms=load.sent.answer_ms,
+            finality_ms=load.sent.finality_ms,
+            late_ms=load.sent.late_ms,
+            rss_mb=rss,
+            drained=drained,
+        )
+        self._steps.append(step)
+        return step
+
+    async def _report(self, step: Step) -> Figures:
+        sent = self._load.sent
+        right = await checks.verdict(
+            self._watch, self._genesis, sent.acknowledged, sample=self._options.sample, accounts=True
+        )
+        figures: Figures = {
+            **step.json(),
+            **right,
+            "rss_peak_mb_per_node": [round(node.peak_rss_mb(), 1) for node in self._watch.nodes],
+            "refused": sent.refused,
+            "refusals": sent.refusals,
+            "lost_probes": sent.lost_probes,
+            "steps": [one.json() for one in self._steps],
+        }
+        table("after the load", ("check", ""), [(name, str(value)) for name, value in right.items()])
+        return figures
+
+
+async def _idle(options: argparse.Namespace, watch: Watch, load: Load) -> Figures:
+    first = await watch.snapshot(load.sent)
+    await asyncio.sleep(options.idle)
+    last = await watch.snapshot(load.sent)
+    seconds = last.at - first.at
+    shares = [(b - a) / seconds for a, b in zip(first.node_cpu, last.node_cpu, strict=True)]
+    blocks = [b - a for a, b in zip(first.heights, last.heights, strict=True)]
+    table(
+        f"idle for {seconds:.0f} s",
+        ("node", "share of a core, %", "blocks"),
+        [(f"node {at}", share * 100, count) for at, (share, count) in enumerate(zip(shares, blocks, strict=True))],
+    )
+    stages = {
+        stage: round((last.stages[0][stage] - first.stages[0].get(stage, 0.0)) / seconds * 100, 3)
+        for stage in last.stages[0]
+    }
+    figures: dict[str, Any] = {
+        "idle_seconds": round(seconds, 1),
+        "idle_core_share_per_node": [round(share, 4) for share in shares],
+        "idle_blocks_per_node": blocks,
+        "idle_stage_percent_of_core_node0": stages,
+        "rss_mb_per_node": [round(node.rss_mb(), 1) for node in watch.nodes],
+        "roots_equal": await checks.roots_equal(watch),
+    }
+    return figures
+
+
+BENCHMARK: Final = Benchmark(
+    name="network",
+    en="Validators as processes of their own on loopback (TLS, LevelDB), loaded with signed transfers over RPC.",
+    example="--rate 2500 --seconds 60 --json   (or: --finality --seconds 30, or: --idle 30)",
+    repetitions=1,
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,0 +1,162 @@
+"""One load at one rate: what was offered, what was committed, how long it took and what it cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from benchmarks.measure import percentiles
+from benchmarks.network.watch import Chain, Snapshot, backlog, growth_per_second, within
+from benchmarks.report import table
+
+_COMMITTED_SHARE: Final = 0.99
+"""Of what was offered, to call a rate sustained."""
+_GROWTH_SHARE: Final = 0.01
+"""Of the rate, by which the backlog may grow within the noise."""
+
+
+class Window(NamedTuple):
+    """The measured part of a step, in seconds from its start."""
+
+    begin: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A load and what came of it."""
+
+    name: str
+    rate: float | None
+    """None: closed loop."""
+    before: Snapshot
+    first: Snapshot
+    last: Snapshot
+    chain: Chain
+    samples: Sequence[tuple[float, Sequence[int], int]]
+    answer_ms: Sequence[float]
+    finality_ms: Sequence[float]
+    late_ms: float
+    rss_mb: Sequence[float]
+    drained: bool
+
+    @property
+    def seconds(self) -> float:
+        """Length of the measured window."""
+        return self.last.at - self.first.at
+
+    @property
+    def committed(self) -> int:
+        """Transactions that the slowest node executed within the window, counted from its blocks."""
+        totals = self.chain.totals
+        return min(
+            totals[after] - totals[before] for before, after in zip(self.first.heights, self.last.heights, strict=True)
+        )
+
+    @property
+    def committed_per_s(self) -> float:
+        """The same by time."""
+        return self.committed / self.seconds
+
+    @property
+    def offered_per_s(self) -> float:
+        """Transactions sent within the window by time."""
+        return (self.last.offered - self.first.offered) / self.seconds
+
+    @property
+    def backlog_growth(self) -> float:
+        """Transactions by which the backlog grew each second."""
+        inside = within(self.samples, self.first.at, self.last.at)
+        return growth_per_second(inside, self._backlogs(inside))
+
+    @property
+    def sustained(self) -> bool:
+        """Whether the network kept up with what was offered."""
+        return (
+            self.drained
+            and self.committed_per_s >= _COMMITTED_SHARE * self.offered_per_s
+            and self.backlog_growth <= _GROWTH_SHARE * self.offered_per_s
+        )
+
+    def _backlogs(self, samples: Sequence[tuple[float, Sequence[int], int]]) -> list[float]:
+        return backlog(samples, self.chain, self.before.offered, self.chain.totals[min(self.before.heights)])
+
+    def cpu_us(self) -> dict[str, float]:
+        """Processor time of a node for one committed transaction by stage, the mean of all nodes; `total` last."""
+        count = max(1, self.committed)
+        nodes = len(self.first.node_cpu)
+        stages = {
+            stage: sum(last[stage] - first.get(stage, 0.0) for first, last in self._stage_pairs()) * 1e6 / count / nodes
+            for stage in sorted(self.last.stages[0])
+        }
+        total = _grown(self.first.node_cpu, self.last.node_cpu) * 1e6 / count / nodes
+        main = _grown(self.first.main_thread_cpu, self.last.main_thread_cpu) * 1e6 / count / nodes
+        stages["other"] = total - sum(stages.values())
+        return {
+            **{stage: round(value, 1) for stage, value in stages.items()},
+            "main_thread": round(main, 1),
+            "total": round(total, 1),
+        }
+
+    def _stage_pairs(self) -> list[tuple[Mapping[str, float], Mapping[str, float]]]:
+        return list(zip(self.first.stages, self.last.stages, strict=True))
+
+    def json(self) -> dict[str, Any]:
+        """Its figures."""
+        inside = within(self.samples, self.first.at, self.last.at)
+        backlogs = self._backlogs(inside)
+        node_cpu = _grown(self.first.node_cpu, self.last.node_cpu)
+        load_cpu = self.last.load_cpu - self.first.load_cpu
+        machine_cpu = self.last.machine_cpu - self.first.machine_cpu
+        blocks = self.last.heights[0] - self.first.heights[0]
+        return {
+            "step": self.name,
+            "seconds": round(self.seconds, 2),
+            "offered_tx_per_s": round(self.offered_per_s, 1),
+            "committed_tx_per_s": round(self.committed_per_s, 1),
+            "transactions": self.committed,
+            "sustained": self.sustained,
+            "backlog": {
+                "mean": round(sum(backlogs) / len(backlogs)) if backlogs else None,
+                "max": round(max(backlogs)) if backlogs else None,
+                "growth_per_s": round(self.backlog_growth, 1),
+            },
+            "finality_ms": percentiles(self.finality_ms),
+            "finality_samples": len(self.finality_ms),
+            "answer_ms": percentiles(self.answer_ms),
+            "blocks": blocks,
+            "tx_per_block": round(self.committed / max(1, blocks), 1),
+            "cpu_us_per_tx_per_node": self.cpu_us(),
+            "rss_mb_per_node": [round(value, 1) for value in self.rss_mb],
+            "load_late_ms": round(self.late_ms, 1),
+            "cores_used": {
+                "nodes": round(node_cpu / self.seconds, 2),
+                "load": round(load_cpu / self.seconds, 2),
+                "others": round(max(0.0, machine_cpu - node_cpu - load_cpu) / self.seconds, 2),
+            },
+            "drained": self.drained,
+        }
+
+    def print(self) -> None:
+        """For people."""
+        figures = self.json()
+        finality, answer, growth = figures["finality_ms"], figures["answer_ms"], figures["backlog"]
+        table(
+            f"step {self.name}",
+            ("figure", ""),
+            [
+                ("offered tx/s", self.offered_per_s),
+                ("committed tx/s", self.committed_per_s),
+                ("sustained", str(self.sustained)),
+                ("backlog mean, max, growth/s", f"{growth['mean']}, {growth['max']}, {growth['growth_per_s']}"),
+                ("finality ms p50, p99", f"{finality['p50']}, {finality['p99']} ({len(self.finality_ms)} samples)"),
+                ("answer ms p50, p99", f"{answer['p50']}, {answer['p99']}"),
+                ("blocks, tx per block", f"{figures['blocks']}, {figures['tx_per_block']}"),
+                ("RSS MB per node", ", ".join(f"{value:.0f}" for value in self.rss_mb)),
+                ("cores: nodes, load, others", ", ".join(str(value) for value in figures["cores_used"].values())),
+            ],
+        )
+        table("CPU µs per transaction and node", tuple(self.cpu_us()), [tuple(self.cpu_us().values())])
+
+
+def _grown(first: Sequence[float], last: Sequence[float]) -> float:
+    return sum(last) - sum(first)

@@ -1,0 +1,115 @@
+"""Every benchmark runs, small, and reports what its readers rely on."""
+
+import json
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.measure import Spread, Stopwatch, percentiles
+from benchmarks.network.watch import Chain, backlog, growth_per_second
+
+COMMON = {"schema", "name", "commit", "machine", "command", "repetitions"}
+SMALL = {
+    "signatures": ["--count", "8", "--batches", "1", "8", "--bad", "0.5"],
+    "block_validation": ["--accounts", "20", "--transactions", "10", "--signers", "5"],
+    "state_commit": ["--groups", "100", "--updates", "10", "--depth", "8"],
+}
+
+
+def last_line(output: str) -> dict:
+    return json.loads(output.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_run_reports(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A benchmark prints a table and, as its last line, JSON with the common keys and its cost by stage."""
+    code = main([name, "--json", "--repetitions", "1", *SMALL[name]])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON <= result.keys()
+    assert result["name"] == name
+    assert result["repetitions"] == 1
+    assert all(spread["median"] >= spread["min"] for spread in result["cpu_us_per_tx"].values())
+
+
+def test_block_validation_names_its_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    """The path of a block is reported stage by stage, the sum last."""
+    main(["block_validation", "--json", "--repetitions", "1", *SMALL["block_validation"]])
+
+    stages = list(last_line(capsys.readouterr().out)["cpu_us_per_tx"])
+    assert stages == ["decode", "verify", "execute", "stage", "commit", "adopt", "index", "total"]
+
+
+@pytest.mark.timeout(120)
+def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """Four processes take a small load: what is acknowledged is executed once, roots are equal, money is conserved."""
+    arguments = [
+        "--accounts",
+        "40",
+        "--signers",
+        "20",
+        "--rate",
+        "60",
+        "--seconds",
+        "2",
+        "--warm-up",
+        "1",
+        "--batch",
+        "10",
+    ]
+    code = main(["network", "--json", "--sample", "20", *arguments])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON <= result.keys()
+    assert result["roots_equal"]
+    assert result["supply_conserved"]
+    assert result["every_acknowledged_executed_once"]
+    assert result["refused"] == 0
+    assert {"verify", "execute", "stage", "commit", "total"} <= result["cpu_us_per_tx_per_node"].keys()
+    assert {"p50", "p99"} <= result["finality_ms"].keys()
+    assert len(result["rss_mb_per_node"]) == 4
+    assert len(result["steps"]) == 1
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of every benchmark ends with a command that can be copied."""
+    for name in (*SMALL, "network"):
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0
+        assert f"python -m benchmarks {name}" in capsys.readouterr().out
+
+
+def test_percentiles_by_nearest_rank() -> None:
+    """p99 of a hundred values is the 99th; of nothing it is nothing."""
+    assert percentiles([float(value) for value in range(1, 101)]) == {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+    assert percentiles([])["p50"] is None
+
+
+def test_spread_is_least_and_middle() -> None:
+    """Noise only adds, so the best repetition stands beside the median."""
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(1.0, 2.0)
+
+
+def test_stopwatch_adds_up_stages() -> None:
+    """A repetition's total is the sum of its stages."""
+    watch = Stopwatch()
+    for figure in (1.0, 3.0):
+        watch.note("decode", figure)
+        watch.note("verify", 2 * figure)
+        watch.end()
+
+    assert watch.spreads()["total"] == Spread(3.0, 6.0)
+
+
+def test_backlog_grows_when_blocks_fall_behind() -> None:
+    """The backlog counts what the slowest node has not executed, and its growth is per second."""
+    chain = Chain(totals=[0, 10, 20, 30], times_ms=[0, 1, 2, 3])
+    samples = [(float(at), (at, at + 1), 20 * at) for at in range(3)]
+
+    backlogs = backlog(samples, chain, 0, 0)
+
+    assert backlogs == [0, 10, 20]
+    assert growth_per_second(samples, backlogs) == 10

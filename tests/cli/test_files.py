@@ -1,0 +1,201 @@
+"""Commands that work on the home alone: keys, config, init."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cccnode import keys
+from cccnode.cli.main import run_cli
+from cccnode.cli.testnet_files import Testnet, prepare
+from cccnode.config import load
+from cccnode.home import Home
+from cccnode.keys import Role
+from cccnode.types import errors
+from cccnode.types.addresses import account_text
+from cccnode.types.errors import Fault
+from cccnode.types.transaction import account_id
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
+    code = run_cli([*arguments, "--output", "json"])
+    out = capsys.readouterr().out
+    return code, json.loads(out) if out else None
+
+
+def test_keys_new_and_show(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new account key is encrypted under the passphrase of the environment; its account is shown without it."""
+    monkeypatch.setenv("CCCNODE_PASSPHRASE", "correct horse")
+    code, made = _json(capsys, "keys", "new", "account", "alice", "--home", str(home))
+    assert (code, made["role"], made["encrypted"]) == (0, "account", True)
+    monkeypatch.delenv("CCCNODE_PASSPHRASE")
+    assert _json(capsys, "keys", "show", "alice", "--home", str(home)) == (0, made)
+    key = keys.unlock(Home(home).account_key("alice"), role=Role.ACCOUNT, passphrase="correct horse")
+    assert made["account"] == account_text(account_id(key.public_key))
+
+
+def test_keys_new_unencrypted_warns(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unencrypted key says so on the screen too; a second one of the same name is refused."""
+    assert run_cli(["keys", "new", "node", "--unencrypted", "--home", str(home)]) == 0
+    assert "NOT ENCRYPTED" in capsys.readouterr().err
+    code, answer = _json(capsys, "keys", "new", "node", "--unencrypted", "--home", str(home))
+    assert (code, answer["error"]["name"]) == (78, "keys/EXISTS")
+
+
+def test_invalid_key_name(home: Path) -> None:
+    """A name cannot lead out of the folder."""
+    assert run_cli(["keys", "new", "account", "../x", "--unencrypted", "--home", str(home)]) == 2
+
+
+def test_passphrase_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unattended start gives the passphrase by a file that only its owner may read."""
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    arguments = ["keys", "new", "validator", "--home", str(home), "--passphrase-file", str(secret)]
+    assert _json(capsys, *arguments)[1]["encrypted"] is True
+    assert keys.unlock(Home(home).validator_key, role=Role.VALIDATOR, passphrase="correct horse")
+
+
+def test_config_check(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A good configuration is 0; a bad one 78 with every problem."""
+    assert _json(capsys, "config", "check", "--home", str(home)) == (0, {"valid": True, "profile": "validator"})
+    code, answer = _json(capsys, "config", "check", "--home", str(home), "--set", "rpc.lsten=1", "--set", "x")
+    assert (code, len(answer["error"]["details"]["problems"])) == (78, 2)
+
+
+def test_config_show(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every setting, with the layer that set it when asked."""
+    _, plain = _json(capsys, "config", "show", "--home", str(home))
+    assert plain["rpc.listen"] == "127.0.0.1:27601"
+    _, origins = _json(capsys, "config", "show", "--origin", "--home", str(home), "--set", "storage.cache_mb=99")
+    assert origins["storage.cache_mb"] == {"value": 99, "origin": "flag"}
+    run_cli(["config", "show", "--origin", "--home", str(home)])
+    assert "rpc.listen" in capsys.readouterr().out
+
+
+def test_init(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new home: keys by profile, settings, genesis; the settings load; a second init changes nothing."""
+    network = prepare(Home(tmp_path / "net"), validators=1, seed=b"x", time_ms=1)
+    arguments = ["init", "--genesis", str(network.home.genesis_file), "--unencrypted", "--home", str(home)]
+    code, made = _json(capsys, *arguments, "--profile", "peer", "--set", "rpc.listen=127.0.0.1:5555")
+    assert (code, made["chain"]) == (0, network.shape.chain)
+    assert "validator_key" not in made
+    settings = load(Home(home), environment={}).config
+    assert (settings.profile, settings.rpc.listen) == ("peer", "127.0.0.1:5555")
+    assert not Home(home).validator_key.exists()
+    code, answer = _json(capsys, *arguments)
+    assert (code, answer["error"]["name"]) == (78, "home/EXISTS")
+
+
+def test_init_validator_with_allocation(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A validator has both keys; a genesis with an allocation file brings it along."""
+    network = prepare(Home(tmp_path / "net"), validators=1, accounts=1001, seed=b"x", time_ms=1)
+    code, made = _json(
+        capsys, "init", "--genesis", str(network.home.genesis_file), "--unencrypted", "--home", str(home)
+    )
+    assert code == 0
+    assert {"node_key", "validator_key"} <= set(made)
+    assert len(list(home.glob("allocation-*.json"))) == 1
+
+
+@pytest.mark.parametrize("content", [None, "{}", "garbage"])
+def test_invalid_genesis(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None) -> None:
+    """A missing or wrong genesis is named, and no home is made."""
+    genesis = tmp_path / "g.json"
+    if content is not None:
+        genesis.write_text(content)
+    code, answer = _json(capsys, "init", "--genesis", str(genesis), "--unencrypted", "--home", str(home))
+    assert (code, answer["error"]["name"]) == (78, "genesis/INVALID")
+    assert not home.exists()
+
+
+def test_run_without_genesis(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A home without genesis cannot run, and says so before anything is loaded."""
+    code, answer = _json(capsys, "run", "--home", str(home))
+    assert (code, answer["error"]["name"]) == (78, "genesis/INVALID")
+
+
+def test_run_says_that_keys_are_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node with unencrypted keys says so at each start."""
+    network = prepare(Home(tmp_path / "net"), validators=1, seed=b"s", time_ms=5)
+    home = network.node(0).home
+    monkeypatch.setattr("cccnode.cli.node.run_until_stopped", lambda work, *, loop: work.close())
+    assert run_cli(["run", "--home", str(home.root)]) == 0
+    assert "NOT ENCRYPTED" in capsys.readouterr().err
+
+
+def test_run_refuses_unreadable_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key file that others may read stops the node before it starts."""
+    network = prepare(Home(tmp_path / "net"), validators=1, seed=b"s", time_ms=5)
+    network.node(0).home.node_key.chmod(0o644)
+    code, answer = _json(capsys, "run", "--home", str(network.node(0).home.root))
+    assert (code, answer["error"]["name"]) == (78, "keys/PERMISSIONS")
+
+
+def test_prepare_is_repeatable(tmp_path: Path) -> None:
+    """From one seed the same network is made: same chain, same keys."""
+    one, two = (prepare(Home(tmp_path / name), validators=2, peers=1, seed=b"s", time_ms=5) for name in "ab")
+    assert one.shape == two.shape
+    assert keys.read(one.nodes[2].home.node_key).pubkey == keys.read(two.nodes[2].home.node_key).pubkey
+    assert not one.nodes[2].home.validator_key.exists()
+    assert Testnet.open(one.home).shape == one.shape
+
+
+def test_prepared_homes_have_their_own_ports(tmp_path: Path) -> None:
+    """Every node listens on its own ports, and its settings are valid."""
+    network = prepare(Home(tmp_path), validators=4, settings={"storage.engine": "memory"}, seed=b"s", time_ms=5)
+    settings = [load(node.home, environment={}).config for node in network.nodes]
+    assert [config.rpc.listen for config in settings] == [f"127.0.0.1:{27601 + 10 * i}" for i in range(4)]
+    assert settings[0].storage.engine == "memory"
+
+
+def test_invalid_prepare(tmp_path: Path) -> None:
+    """A network is never made over another."""
+    prepare(Home(tmp_path), validators=1, seed=b"s", time_ms=5)
+    with pytest.raises(Fault) as refused:
+        prepare(Home(tmp_path), validators=1, seed=b"s", time_ms=5)
+    assert refused.value.spec is errors.HOME_EXISTS
+
+
+def test_remove_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    """Wiping removes the network's files only."""
+    network = prepare(Home(tmp_path), validators=1, seed=b"s", time_ms=5)
+    (tmp_path / "notes.txt").write_text("mine")
+    network.remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("arguments", [["down"], ["kill", "0"], ["start", "0"]])
+def test_testnet_without_network(home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Commands on a network that does not exist say how to make one."""
+    code, answer = _json(capsys, "testnet", *arguments, "--home", str(home))
+    assert (code, answer["error"]["name"]) == (1, "testnet/MISSING")
+    assert run_cli(["testnet", "reset", "--home", str(home)]) == 0
+
+
+def test_testnet_node_in_wrong_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killing a node that does not run, starting one without `up`, and numbers that do not exist are told apart."""
+    prepare(Home(tmp_path), validators=1, seed=b"s", time_ms=5)
+    whys = []
+    for arguments in (["kill", "0"], ["start", "0"], ["kill", "7"]):
+        code, answer = _json(capsys, "testnet", *arguments, "--home", str(tmp_path))
+        assert (code, answer["error"]["name"]) == (1, "testnet/NO_SUCH_NODE")
+        whys.append(json.dumps(answer["error"]["details"]))
+    assert len(set(whys)) == 3
+
+
+def test_damaged_mark(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder whose mark is unreadable is left alone."""
+    home.mkdir()
+    (home / "testnet.json").write_text("{")
+    assert _json(capsys, "testnet", "reset", "--home", str(home))[0] == 1
+    assert (home / "testnet.json").exists()

@@ -1,0 +1,180 @@
+"""What a block does: authority, fee, messages; slices; determinism."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cccnode.city.bank import fees
+from cccnode.city.bank.errors import INSUFFICIENT
+from cccnode.crypto import merkle
+from cccnode.crypto.hashing import ZERO
+from cccnode.ledger.transition import Execution, apply_block
+from cccnode.types.errors import (
+    TX_BELOW_THRESHOLD,
+    TX_FEE_TOO_LOW,
+    TX_INSUFFICIENT_FEE_BALANCE,
+    TX_KEY_WITHOUT_WEIGHT,
+    TX_UNKNOWN_ACCOUNT,
+    ErrorSpec,
+)
+from cccnode.types.transaction import account_id
+from tests.support.city import BALANCE, FEE, City, key, receipts
+
+
+def test_transfer() -> None:
+    """Money moves, the fee goes to the treasury, and the receipts say so."""
+    city = City()
+    raw = city.sign(city.transfer(1, amount=5))
+    outcome = city.run(raw)
+    done, block = receipts(outcome)
+
+    assert (BALANCE - 5 - FEE, BALANCE + 5) == (city.balance(0), city.balance(1))
+    assert (0, FEE) == (city.balance(fees.FEES), city.balance(fees.TREASURY))
+    assert (city.verified(raw).id, 0, FEE) == (done.tx_id, done.code, done.fee_paid)
+    assert (("bank", "transfer", "uccc", city.account(0), city.account(1), 5),) == done.events
+    assert (ZERO, (("bank", "fees", "uccc", fees.TREASURY, FEE),)) == (block.tx_id, block.events)
+    assert merkle.root(outcome.receipts) == outcome.receipts_root
+
+
+def test_empty_block() -> None:
+    """A block without transactions changes nothing and has no receipt."""
+    outcome = City().run()
+
+    assert ({}, (), merkle.EMPTY_ROOT, 0) == (outcome.writes, outcome.receipts, outcome.receipts_root, outcome.fees)
+
+
+def _unknown(city: City) -> bytes:
+    return city.sign(city.transfer(), by=account_id(b"x" * 32), keys=[city.demo.accounts[0]])
+
+
+def _stranger(city: City) -> bytes:
+    return city.sign(city.transfer(), keys=[key(5)])
+
+
+def _payer_did_not_sign(city: City) -> bytes:
+    return city.sign(city.transfer(), fee_payer=city.account(1))
+
+
+def _unknown_payer(city: City) -> bytes:
+    return city.sign(city.transfer(), fee_payer=account_id(b"y" * 32))
+
+
+def _low_fee(city: City) -> bytes:
+    return city.sign(city.transfer(), fee_max=FEE - 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "spec"),
+    [
+        (_unknown, TX_UNKNOWN_ACCOUNT),
+        (_stranger, TX_KEY_WITHOUT_WEIGHT),
+        (_payer_did_not_sign, TX_BELOW_THRESHOLD),
+        (_unknown_payer, TX_UNKNOWN_ACCOUNT),
+        (_low_fee, TX_FEE_TOO_LOW),
+    ],
+)
+def test_invalid_authority(make: object, spec: ErrorSpec) -> None:
+    """Authority failure: a receipt with the refusal's code, no fee, no effect (J4)."""
+    city = City()
+    assert callable(make)
+    outcome = city.run(make(city))
+
+    assert [(spec.code, 0, ())] == [(r.code, r.fee_paid, r.events) for r in receipts(outcome)]
+    assert {} == outcome.writes
+
+
+def test_message_failure_keeps_the_fee() -> None:
+    """A message that fails drops every effect of its transaction, but not the fee (J4)."""
+    city = City()
+    outcome = city.run(city.sign(city.transfer(1, amount=5), city.transfer(2, amount=BALANCE)))
+    failed = receipts(outcome)[0]
+
+    assert (INSUFFICIENT.code, FEE, ()) == (failed.code, failed.fee_paid, failed.events)
+    assert [BALANCE - FEE, BALANCE, BALANCE] == [city.balance(n) for n in range(3)]
+
+
+@pytest.mark.parametrize("left", [0, 1, FEE - 1])
+def test_fee_that_cannot_be_paid(left: int) -> None:
+    """Who cannot pay the whole fee pays what he has; no message runs (J4)."""
+    city = City()
+    city.run(city.sign(city.transfer(1, amount=BALANCE - FEE - left)))
+    assert left == city.balance(0)
+    outcome = city.run(city.sign(city.transfer(1, amount=0)))
+    receipt = receipts(outcome)[0]
+
+    assert (TX_INSUFFICIENT_FEE_BALANCE.code, left) == (receipt.code, receipt.fee_paid)
+    assert (0, left) == (city.balance(0), outcome.fees)
+
+
+def test_fee_payer() -> None:
+    """Another account pays when it signs too."""
+    city = City()
+    both = [city.demo.accounts[0], city.demo.accounts[1]]
+    outcome = city.run(city.sign(city.transfer(2, amount=5), keys=both, fee_payer=city.account(1)))
+
+    assert (0,) == outcome.codes
+    assert [BALANCE - 5, BALANCE - FEE, BALANCE + 5] == [city.balance(n) for n in range(3)]
+
+
+def test_several_messages() -> None:
+    """All messages of a transaction happen, in order, under one fee and one receipt."""
+    city = City()
+    outcome = city.run(city.sign(*(city.transfer(1, amount=n) for n in range(1, 17))))
+
+    assert 16 == len(receipts(outcome)[0].events)
+    assert BALANCE - FEE - 136 == city.balance(0)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 7, 1_000])
+def test_slices_do_not_matter(units: int) -> None:
+    """Executed in slices of any size, a block has the same outcome as in one go (J16)."""
+    city = City()
+    raws = [city.sign(city.transfer((n + 1) % 4, amount=n), by=n % 4) for n in range(25)]
+    header, transactions = city.next_header(), [city.verified(raw) for raw in raws]
+    execution = Execution(city.registry, city.state, city.window, header, transactions)
+    while execution.step(units):
+        pass
+
+    assert apply_block(city.registry, city.state, city.window, header, transactions) == execution.finish()
+
+
+def test_execution_is_pure() -> None:
+    """Executing changes neither state nor window: begun twice or given up, it leaves no trace."""
+    city = City()
+    raw = city.sign(city.transfer())
+    groups, ids = {g: dict(i) for g, i in city.state.groups.items()}, list(city.window.ids)
+    args = (city.registry, city.state, city.window, city.next_header(), [city.verified(raw)])
+    abandoned = Execution(*args)
+    abandoned.step(1)
+
+    assert apply_block(*args) == apply_block(*args)
+    assert (groups, ids) == (city.state.groups, list(city.window.ids))
+
+
+_PROGRAM = """
+from tests.support.city import City
+city = City()
+outcome = city.run(*(city.sign(city.transfer((n + 1) % 4, amount=n), by=n % 4) for n in range(9)))
+print(outcome.receipts_root.hex(), hash(b"x") and [(g.hex(), sorted(i)) for g, i in outcome.writes.items()])
+"""
+
+
+def test_same_in_every_process() -> None:
+    """Receipts and writes, order included, do not depend on the process's hash seed."""
+    root = Path(__file__).parents[2]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            cwd=root,
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert runs[0] == runs[1]
