@@ -1,6 +1,6 @@
-"""Sends a signed load and notes what becomes of it: open loop at a rate, or closed loop with few submissions under way.
+"""Sends a signed load at a rate and notes what becomes of it.
 
-Open loop: a submission leaves when it is due, however late the answers to earlier ones are, and latency counts from
+The loop is open: a submission leaves when it is due, however late the answers to earlier ones are, and latency counts from
 the due time; a slow network shows as latency and backlog instead of slowing the load down.
 """
 
@@ -64,18 +64,6 @@ class Load:
                 self.sent.late_ms = max(self.sent.late_ms, -wait * 1_000)
             self._begin(number, batch, due)
             due += len(batch.ids) / rate
-
-    async def closed_loop(self, batches: Sequence[Batch], under_way: int, seconds: float) -> None:
-        """Keep `under_way` submissions under way at each node until the time or the batches are over."""
-        end = time.monotonic() + seconds
-        rest = iter(enumerate(batches))
-
-        async def sender(node: int) -> None:
-            while time.monotonic() < end and (item := next(rest, None)) is not None:
-                self.sent.offered += len(item[1].ids)
-                await self._submit(node, item[1], time.monotonic())
-
-        await asyncio.gather(*(sender(node) for node in range(len(self._addresses)) for _ in range(under_way)))
 
     async def answered(self) -> None:
         """Until every submission and every probe is answered."""

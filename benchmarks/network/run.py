@@ -17,16 +17,16 @@ from benchmarks.report import Benchmark, Figures, table
 from cccnode.node.data import read_home_genesis
 from genesis.document import Genesis
 
-_PROBE_S: Final = 12
-"""Length of the closed loop that looks for the order of magnitude."""
-_PROBE_RATE: Final = 6_000
-"""Transactions signed for each of its seconds."""
-_UNDER_WAY: Final = 3
-"""Submissions under way at each node meanwhile."""
-_FIRST: Final = 0.95
-"""Of what the closed loop reached, to begin with."""
-_LESS: Final = 0.92
-"""When a rate could not be sustained, the next one."""
+_LOWEST: Final = 250.0
+"""Transactions a second at which the search for the highest rate gives up."""
+_BEGIN: Final = 1_000.0
+"""Where it begins."""
+_MORE: Final = 1.3
+"""From a short step that was sustained to the next."""
+_LESS: Final = 0.93
+"""When a rate could not be sustained over the whole time, the next one."""
+_SHORT: Final = Window(3, 13)
+"""A short step of the search."""
 _STEPS_MAX: Final = 5
 _SETTLE_S: Final = 5
 _DRAIN_S: Final = 120
@@ -97,7 +97,7 @@ class _Bench:
         if options.rate != "max":
             await self._open_step(float(options.rate))
         else:
-            rate = _FIRST * await self._probe()
+            rate = await self._search()
             for _ in range(_STEPS_MAX):
                 if (await self._open_step(rate)).sustained:
                     break
@@ -109,28 +109,28 @@ class _Bench:
         rate = 50.0 if self._options.rate == "max" else float(self._options.rate)
         return await self._report(await self._open_step(rate))
 
-    async def _probe(self) -> float:
-        """What a closed loop reaches, in transactions a second."""
-        batches = self._signers.sign(_PROBE_RATE * _PROBE_S, self._options.batch)
-        step = await self._step(
-            "closed loop",
-            None,
-            lambda: self._load.closed_loop(batches, _UNDER_WAY, _PROBE_S),
-            Window(_PROBE_S / 3, _PROBE_S),
-        )
-        return step.committed_per_s
+    async def _search(self) -> float:
+        """Short steps upwards until one is not sustained (or downwards until one is): the highest that was."""
+        rate = _BEGIN
+        if not (await self._open_step(rate, _SHORT)).sustained:
+            while rate > _LOWEST:
+                rate /= _MORE
+                if (await self._open_step(rate, _SHORT)).sustained:
+                    break
+            return rate
+        while (await self._open_step(rate * _MORE, _SHORT)).sustained:
+            rate *= _MORE
+        return rate * _MORE * _LESS
 
-    async def _open_step(self, rate: float) -> Step:
+    async def _open_step(self, rate: float, window: Window | None = None) -> Step:
         options = self._options
-        begin, end = options.warm_up, options.warm_up + options.seconds
-        batches = self._signers.sign(round(rate * (end + 1)), options.batch)
-        step = await self._step(f"{rate:.0f}", rate, lambda: self._load.open_loop(batches, rate), Window(begin, end))
+        window = window or Window(options.warm_up, options.warm_up + options.seconds)
+        batches = self._signers.sign(round(rate * (window.end + 1)), options.batch)
+        step = await self._step(f"{rate:.0f}", lambda: self._load.open_loop(batches, rate), window)
         step.print()
         return step
 
-    async def _step(
-        self, name: str, rate: float | None, drive: Callable[[], Coroutine[None, None, None]], window: Window
-    ) -> Step:
+    async def _step(self, name: str, drive: Callable[[], Coroutine[None, None, None]], window: Window) -> Step:
         """Drive the load; look at the network at the window's begin and end; wait until everything is decided."""
         watch, load = self._watch, self._load
         await watch.idle(_DRAIN_S)
@@ -152,7 +152,6 @@ class _Bench:
         await sampling
         step = Step(
             name=name,
-            rate=rate,
             before=before,
             first=first,
             last=last,

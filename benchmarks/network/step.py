@@ -26,8 +26,6 @@ class Step:
     """A load and what came of it."""
 
     name: str
-    rate: float | None
-    """None: closed loop."""
     before: Snapshot
     first: Snapshot
     last: Snapshot

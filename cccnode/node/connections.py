@@ -89,7 +89,9 @@ class Connections:
         """A connection was refused or could not be made."""
         key = refusal.node_key
         if key is not None and (key not in self.refusals or self.refusals[key].spec != refusal.fault.spec):
-            _log.info("not connected", address=refusal.address, reason=str(refusal.fault), remedy=refusal.fault.spec.remedy)
+            _log.info(
+                "not connected", address=refusal.address, reason=str(refusal.fault), remedy=refusal.fault.spec.remedy
+            )
         if key is not None:
             self.refusals[key] = refusal.fault
             if refusal.direction is Direction.OUT:

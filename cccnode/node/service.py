@@ -34,8 +34,10 @@ from cccnode.types.errors import (
     INDEX_BEHIND,
     NO_PEERS,
     NO_QUORUM,
+    NODE_UNREGISTERED,
     OBSERVER,
     POOL_NOT_READY,
+    PRUNED,
     SAFETY_ALARM,
     ErrorSpec,
     fault,
@@ -189,7 +191,13 @@ class Service:
 
     def block(self, height: int) -> FinalBlock | None:
         """See `Backend`."""
-        return self._replica.store.block(height)
+        store = self._replica.store
+        if height > self._replica.chain.height:
+            return None
+        block = store.block(height)
+        if block is None and height > 0:
+            raise fault(PRUNED, height=height, earliest=store.blocks.first)
+        return block if height > 0 else None
 
     def receipts(self, height: int) -> Sequence[bytes] | None:
         """See `Backend`."""
@@ -263,7 +271,7 @@ class Service:
         signing = next((failed[spec] for spec in failed if spec in self._not_signing()), None)
         return [
             Check(name="disk", failed=disk),
-            Check(name="peers", failed=failed.get(NO_PEERS)),
+            Check(name="peers", failed=failed.get(NO_PEERS) or failed.get(NODE_UNREGISTERED)),
             Check(name="behind", failed=failed.get(BEHIND)),
             Check(name="quorum", failed=failed.get(NO_QUORUM)),
             Check(name="clock", failed=failed.get(CLOCK_SKEW)),
@@ -312,7 +320,7 @@ class Service:
             }
             reasons.append(Reason(spec=NO_QUORUM, values=values))
         if not self._connections.connected() and total > 1:
-            reasons.append(Reason(spec=NO_PEERS))
+            reasons.append(self._unconnected())
         if (behind := self._behind()) > BEHIND_BLOCKS:
             reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
         if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
@@ -322,6 +330,13 @@ class Service:
         if replica.voting is None:
             reasons.append(Reason(spec=OBSERVER))
         return reasons
+
+    def _unconnected(self) -> Reason:
+        """Nobody is connected: because they do not know this node, where they said so, or for no known reason."""
+        for refusal in self._connections.refusals.values():
+            if refusal.spec is NODE_UNREGISTERED:
+                return Reason(spec=NODE_UNREGISTERED, values=refusal.values)
+        return Reason(spec=NO_PEERS)
 
     def index_lag(self) -> int:
         """Executed blocks that the transaction index lacks; 0 without an index."""
@@ -336,8 +351,7 @@ class Service:
                 index=index,
                 organisation=validator.organisation,
                 consensus_key=validator.consensus_key,
-                reachable=index == replica.identity.validator
-                or any(node in connected for node in validator.node_keys),
+                reachable=index == replica.identity.validator or any(node in connected for node in validator.node_keys),
                 executed=engine.validators[index].executed if engine is not None else None,
             )
             for index, validator in enumerate(replica.record.validators)

@@ -164,6 +164,27 @@ async def test_invalid_height(rpc: _Rpc, method: str) -> None:
     assert (await rpc.error(method, ["8"]))["data"]["name"] == "rpc/NOT_FOUND"
 
 
+async def test_pruned_height(rpc: _Rpc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A height that the node no longer keeps is told apart from one that never was."""
+
+    def pruned(height: int) -> None:
+        raise fault(errors.PRUNED, height=height)
+
+    monkeypatch.setattr(rpc.node, "block", pruned)
+    assert (await rpc.error("chain_block", ["1"]))["data"]["name"] == "rpc/PRUNED"
+
+
+async def test_submit_to_a_node_that_is_not_ready(rpc: _Rpc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that cannot take transactions now refuses the whole call, retryable."""
+
+    async def refuse(raws: object) -> None:
+        raise fault(errors.POOL_NOT_READY)
+
+    monkeypatch.setattr(rpc.node, "submit", refuse)
+    error = await rpc.error("tx_submit_batch", [[hexed(RAW)]])
+    assert (error["data"]["name"], error["data"]["retryable"]) == ("pool/NOT_READY", True)
+
+
 async def test_chain_validators(rpc: _Rpc) -> None:
     """The epoch record with quorum and tolerated faults."""
     record = await rpc.result("chain_validators")

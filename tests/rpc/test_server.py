@@ -210,21 +210,24 @@ async def test_readyz() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "code"),
+    ("query", "failed"),
     [
-        ("min_peers=3", 200),
-        ("min_peers=4", 503),
-        ("min_peers=x", 503),
-        ("max_behind=2", 200),
-        ("max_behind=1", 503),
-        ("max_behind=-1", 503),
+        ("min_peers=3", []),
+        ("min_peers=4", ["net/NO_PEERS"]),
+        ("min_peers=x", ["net/NO_PEERS"]),
+        ("max_behind=2", []),
+        ("max_behind=1", ["consensus/BEHIND"]),
+        ("max_behind=-1", ["consensus/BEHIND"]),
+        ("max_behind=0&min_peers=9", ["net/NO_PEERS", "consensus/BEHIND"]),
     ],
 )
-async def test_readyz_with_demands(query: str, code: int) -> None:
+async def test_readyz_with_demands(query: str, failed: list[str]) -> None:
     """A load balancer may ask for peers and for a bound of lagging; a demand that is no number is not met."""
     async with _serving() as (node, server, session):
         node.status_now = status(peers=3, behind=2)
-        assert (await _ops(session, server, f"/readyz?{query}"))[0] == code
+        code, text = await _ops(session, server, f"/readyz?{query}")
+        assert code == (503 if failed else 200)
+        assert [check["code"] for check in json.loads(text)["failed_checks"]] == failed
 
 
 async def test_metrics() -> None:

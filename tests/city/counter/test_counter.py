@@ -1,18 +1,25 @@
 """A further module plugs in through its folder and one registry line (architecture 2)."""
 
 import msgspec
+from click.testing import CliRunner
 from msgspec import inspect
 from msgspec.structs import replace
 
 from cccnode.city import CITY, MODULES
 from cccnode.city.bank import fees
 from cccnode.city.members import authority
+from cccnode.cli.query import query_group
+from cccnode.cli.tx import tx_group
+from cccnode.config import RpcSection
 from cccnode.ingress import decode_transactions
 from cccnode.ledger.registry import Registry
+from cccnode.rpc.dispatch import Dispatcher
+from cccnode.types.addresses import account_text
 from cccnode.types.errors import UNKNOWN_MESSAGE, Fault
 from genesis.document import document_bytes, read_genesis
 from tests.city.counter import MODULE, TOO_HIGH, Count, CountParams, CountRaise
 from tests.support.city import City, demo, receipts
+from tests.support.fake_node import FakeNode
 
 GROWN = Registry([*MODULES, MODULE], authority=authority, fees=fees)
 """The one line."""
@@ -73,6 +80,30 @@ def test_cli_verb() -> None:
     assert set(verb.positional) | dict(verb.defaults).keys() <= set(given)
     assert verb.en
     assert verb.th
+
+
+async def test_rpc_method() -> None:
+    """RPC answers its question by name, in the value rules of every method, without knowing the module."""
+    city = _city()
+    city.run(city.sign(CountRaise("visits", 4)))
+    node = FakeNode(registry=GROWN, state_now=city.state)
+    account = account_text(city.account(0))
+    call = {"jsonrpc": "2.0", "id": 1, "method": "counter_get", "params": {"account": account, "name": "visits"}}
+    answer = await Dispatcher(node, RpcSection()).answer(msgspec.json.encode(call))
+
+    assert answer is not None
+    assert {"name": "visits", "value": "4"} == msgspec.json.decode(answer)["result"]
+
+
+def test_cli_command() -> None:
+    """`cccnode tx count` and `cccnode query counter_get` exist, with help, as soon as the registry has the module."""
+    sending = CliRunner().invoke(tx_group(GROWN), ["count", "--help"])
+    asking = CliRunner().invoke(query_group(GROWN), ["--help"])
+
+    assert 0 == sending.exit_code
+    assert "Raise a counter." in sending.output
+    assert "--by" in sending.output
+    assert "counter" in asking.output
 
 
 def _fields(kind: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
