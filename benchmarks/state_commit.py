@@ -98,11 +98,13 @@ def _run(options: argparse.Namespace) -> Figures:
 def _repeat(
     engine: LevelDB, state: State, groups: int, options: argparse.Namespace, watches: dict[int, Stopwatch]
 ) -> None:
-    """Blocks of every size in turn; the first round warms up and is not counted."""
+    """Blocks of every size in turn.
+
+    The tree takes over a block's nodes at the beginning of the next, so one of equal size precedes each that counts.
+    """
     rng, newest = random.Random(groups), groups
-    for repetition in range(options.repetitions + 1):
-        for count, measured in watches.items():
-            watch = measured if repetition else Stopwatch()
+    for _ in range(options.repetitions):
+        for count, watch in ((count, watch) for count, one in watches.items() for watch in (Stopwatch(), one)):
             fresh = round(count * options.inserts)
             numbers = [*rng.sample(range(groups), count - fresh), *range(newest, newest + fresh)]
             newest += fresh

@@ -404,6 +404,10 @@ class Engine:
         if not self._unsettled() or core.now < core.timers.retry_ms or core.me is None:
             return
         core.timers.repeated(core.now)
+        waited_ms = core.now - core.timers.entered_ms
+        if core.certificates.top_notarized > core.final_view() and waited_ms >= 2 * core.timers.retry_interval_ms:
+            # Repeating did not make the newest block final; too many gave its view up.  The next block will.
+            core.timers.arm(core.now)
         own = core.guard.own
         finalizes = [vote for view in sorted(own) if view != core.view for vote in (own[view].finalized,) if vote]
         votes = (*core.guard.of(core.view).all(), *finalizes[-REPEATED_FINALIZES_MAX:])

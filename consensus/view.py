@@ -85,6 +85,7 @@ class Core:
         self.next_hole_request_ms = now_ms
         self.hole_requests = 0
         self._incomplete_view = 0
+        self._alarmed = False
         self._evidence: set[tuple[int, int]] = set()
 
     # ----- small things that every rule uses
@@ -105,7 +106,8 @@ class Core:
 
     def alarm(self, reason: str, error: str = SAFETY_ALARM.name) -> None:
         """What must not happen did: sign nothing more, and say so once."""
-        if self.guard.silent not in (SAFETY_ALARM.name, NOT_SIGNING_JOURNAL_LOST.name):
+        if not self._alarmed:
+            self._alarmed = True
             self.guard.silent = error
             self.out.append(Alarm(reason=reason))
 

@@ -22,10 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from cccnode.types.errors import CONFIG_INVALID, fault
+from cccnode.types.errors import CONFIG_INVALID, Fault, fault
 from cccnode.types.limits import CERTIFICATE_DER_MAX
 from cccnode.types.validators import node_id
+from p2p.messages import ADDRESS_CHARS_MAX
 
+HINTS_MAX: Final = 4
+"""Addresses remembered beside the registered ones, newest first."""
 _NOT_BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """RFC 5280 4.1.2.5: no well-defined expiration.  Identity is the registry's business; no outage by date."""
@@ -127,12 +130,13 @@ class Identity:
 class Directory:
     """The registered nodes by key, with the TLS contexts that follow from them."""
 
-    __slots__ = ("_certificates", "_identity", "_nodes", "_server", "client_context", "unusable")
+    __slots__ = ("_certificates", "_hints", "_identity", "_nodes", "_server", "client_context", "unusable")
 
     def __init__(self, identity: Identity, nodes: Iterable[Node] = ()) -> None:
         """A directory for the node of `identity`."""
         self._identity = identity
         self._nodes: dict[bytes, Node] = {}
+        self._hints: dict[bytes, tuple[str, ...]] = {}
         self._certificates: frozenset[bytes] = frozenset()
         self._server: ssl.SSLContext = _server_context(identity)
         self.client_context: ssl.SSLContext = _client_context(identity)
@@ -160,11 +164,28 @@ class Directory:
         node = self._nodes.get(node_key)
         return node is not None and node.validator
 
+    def addresses(self, node_key: bytes) -> tuple[str, ...]:
+        """Where that node may be: as registered, then as heard of."""
+        node = self._nodes.get(node_key)
+        return tuple(dict.fromkeys((*(node.addresses if node else ()), *self._hints.get(node_key, ()))))
+
+    def hint(self, node_key: bytes, address: str) -> None:
+        """Remember where a registered node was heard of; what is no address is forgotten."""
+        if node_key not in self._nodes or not 0 < len(address) <= ADDRESS_CHARS_MAX:
+            return
+        try:
+            split_address(address)
+        except Fault:
+            return
+        others = (known for known in self._hints.get(node_key, ()) if known != address)
+        self._hints[node_key] = (address, *others)[:HINTS_MAX]
+
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """The registry changed.  New certificates are trusted at once, removed ones no longer."""
         found = sorted(nodes, key=lambda node: node.node_key)
         self.unusable = tuple(node for node in found if certificate_key(node.certificate) != node.node_key)
         self._nodes = {node.node_key: node for node in found if certificate_key(node.certificate) == node.node_key}
+        self._hints = {key: hints for key, hints in self._hints.items() if key in self._nodes}
         certificates = frozenset(node.certificate for node in self._nodes.values())
         if self._certificates - certificates:
             self._server = _server_context(self._identity)

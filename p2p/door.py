@@ -125,6 +125,7 @@ class Door:
         if self._server is not None:
             self._loop.remove_reader(self._server)
             self._server.close()
+            self._server = None
         for plain in self._callers - self._started:
             plain.close()
         for link in list(self.shaking):

@@ -31,6 +31,8 @@ ADDRESSES_MAX: Final = 64
 """Nodes in one exchange of addresses: under 14 KiB."""
 BLOCKS_PER_REQUEST_MAX: Final = 64
 """Heights in one request: small blocks come many at a time."""
+BLOCKS_PER_REPLY_MAX: Final = 128
+"""Heights in one answer: it may go on to the next block that carries its own finalization, else it proves nothing."""
 BLOCKS_REPLY_BYTES: Final = 1024 * 1024
 """A reply stops after the block that passes this, so that it is never two full blocks."""
 FORWARD_TXS_MAX: Final = 512
@@ -192,10 +194,11 @@ class Blocks(Noun, tag=2, frozen=True, array_like=True, gc=False):
     """Answer to the request of that number: encoded FinalBlocks of rising heights from its `first` on.
 
     As many as fit (see `BLOCKS_REPLY_BYTES`), at least one if the sender has the first; none means that it has not.
+    It may go on beyond what was asked for, to the next block that carries its own finalization.
     """
 
     number: U32
-    blocks: Annotated[tuple[bytes, ...], Meta(max_length=BLOCKS_PER_REQUEST_MAX)]
+    blocks: Annotated[tuple[bytes, ...], Meta(max_length=BLOCKS_PER_REPLY_MAX)]
 
 
 BlockMessage: TypeAlias = BlocksRequest | Blocks

@@ -27,11 +27,10 @@ from cccnode.types.validators import node_id
 from p2p import handshake
 from p2p.connection import Link
 from p2p.dialling import Dialling
-from p2p.directory import Directory, Identity, Node, split_address
+from p2p.directory import Directory, Identity, Node
 from p2p.door import Door
 from p2p.frames import Channel, frames
 from p2p.messages import (
-    ADDRESS_CHARS_MAX,
     ALTERNATIVES_MAX,
     Ack,
     Hello,
@@ -49,8 +48,6 @@ from p2p.messages import (
 from p2p.peers import Counters, DialInfo, Direction, Handler, PeerInfo, Refusal, Settings, Traffic
 from p2p.scores import Offence, Scores
 
-HINTS_MAX: Final = 4
-"""Addresses remembered beside the registered ones, newest first."""
 CROSSED_MS: Final = 5_000
 """So long after two dials crossed, a peer's word of a second connection is about our own."""
 BACKLOG: Final = 128
@@ -109,7 +106,6 @@ class Network:
         self._dialling = Dialling(own_key=identity.node_key, settings=self._settings, chance=rng)
         self._scores = Scores()
         self._wanted: frozenset[bytes] = frozenset()
-        self._hints: dict[bytes, tuple[str, ...]] = {}
         self._height = 0
         self._links: dict[bytes, Link] = {}
         self._crossed: dict[bytes, int] = {}
@@ -142,7 +138,9 @@ class Network:
         self._beat()
 
     async def stop(self) -> None:
-        """Say goodbye on every link and leave nothing behind."""
+        """Say goodbye on every link and leave nothing behind.  A second call does nothing."""
+        if not self._running:
+            return
         self._running = False
         for timer in self._timers.values():
             timer.cancel()
@@ -189,21 +187,13 @@ class Network:
 
     def hint(self, node_key: bytes, address: str) -> None:
         """Remember a further address of a registered node.  A wrong one does no harm: the key decides."""
-        if self._directory.node(node_key) is None or not 0 < len(address) <= ADDRESS_CHARS_MAX:
-            return
-        try:
-            split_address(address)
-        except Fault:
-            return
-        others = (known for known in self._hints.get(node_key, ()) if known != address)
-        self._hints[node_key] = (address, *others)[:HINTS_MAX]
+        self._directory.hint(node_key, address)
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """The registry changed: trust, mesh and links follow at once."""
         self._directory.set_nodes(nodes)
         registered = frozenset(self._directory.nodes)
         self._scores.forget(registered)
-        self._hints = {key: hints for key, hints in self._hints.items() if key in registered}
         self._crossed = {key: when for key, when in self._crossed.items() if key in registered}
         for key in sorted(self._links.keys() - registered):
             self.drop(key, fault(NODE_UNREGISTERED, node_id=node_id(key), at_height=self._height))
@@ -261,7 +251,7 @@ class Network:
                 node_key=key,
                 organisation=node.organisation if node else "",
                 validator=node.validator if node else False,
-                addresses=self._addresses(key),
+                addresses=self._directory.addresses(key),
                 attempts=target.attempts,
                 last_fault=target.last_fault,
                 next_try_ms=None if target.next_ms is None else max(0, target.next_ms - now),
@@ -325,7 +315,7 @@ class Network:
     async def _dial(self, node_key: bytes) -> None:
         """One attempt; whatever comes of it is noted for the next."""
         self._dials += 1
-        addresses = self._addresses(node_key)
+        addresses = self._directory.addresses(node_key)
         target = self._dialling.targets.get(node_key)
         address = addresses[(target.attempts if target else 0) % len(addresses)] if addresses else ""
         link = Link(self, self._loop, direction=Direction.OUT, address=address)
@@ -346,10 +336,6 @@ class Network:
         if isinstance(link.state, Reject):
             alternatives = tuple((known.node_key, known.address) for known in link.state.addresses)
         self._refused(link, reason, node_key, alternatives)
-
-    def _addresses(self, node_key: bytes) -> tuple[str, ...]:
-        node = self._directory.node(node_key)
-        return tuple(dict.fromkeys((*(node.addresses if node else ()), *self._hints.get(node_key, ()))))
 
     # What links tell (connection.Owner)
 
@@ -436,7 +422,7 @@ class Network:
         self._links[node_key] = link
         self._dialling.linked(node_key)
         if listen:
-            self.hint(node_key, listen)
+            self._directory.hint(node_key, listen)
         self._ping(link, live)
         self._handler.on_peer(self._info(link, live))
 

@@ -82,7 +82,7 @@ class Pulls:
     def answer(self, peer: bytes, message: Blocks, now_ms: int) -> list[Effect]:
         """Blocks came."""
         request = self._requests.get(message.number) or self._late.get(message.number)
-        if request is None or request.peer != peer or len(message.blocks) > BLOCKS_PER_REQUEST_MAX:
+        if request is None or request.peer != peer:
             detail = f"{len(message.blocks)} blocks"
             return [Punish(peer=peer, offence=Offence.UNSOLICITED, detail=detail)]
         self._requests.pop(message.number, None)

@@ -1,7 +1,7 @@
 """Sends a signed load at a rate and notes what becomes of it.
 
-The loop is open: a submission leaves when it is due, however late the answers to earlier ones are, and latency counts from
-the due time; a slow network shows as latency and backlog instead of slowing the load down.
+The loop is open: a submission leaves when it is due, however late the answers to earlier ones are, and latency counts
+from the due time; a slow network shows as latency and backlog instead of slowing the load down.
 """
 
 import asyncio

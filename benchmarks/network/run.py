@@ -27,6 +27,8 @@ _LESS: Final = 0.93
 """When a rate could not be sustained over the whole time, the next one."""
 _SHORT: Final = Window(3, 13)
 """A short step of the search."""
+_TOLERANCE: Final = 0.04
+"""What a short step may miss: one block more or less within ten seconds."""
 _STEPS_MAX: Final = 5
 _SETTLE_S: Final = 5
 _DRAIN_S: Final = 120
@@ -112,15 +114,17 @@ class _Bench:
     async def _search(self) -> float:
         """Short steps upwards until one is not sustained (or downwards until one is): the highest that was."""
         rate = _BEGIN
-        if not (await self._open_step(rate, _SHORT)).sustained:
-            while rate > _LOWEST:
+        if not await self._keeps_up(rate):
+            rate /= _MORE
+            while rate > _LOWEST and not await self._keeps_up(rate):
                 rate /= _MORE
-                if (await self._open_step(rate, _SHORT)).sustained:
-                    break
             return rate
-        while (await self._open_step(rate * _MORE, _SHORT)).sustained:
+        while await self._keeps_up(rate * _MORE):
             rate *= _MORE
         return rate * _MORE * _LESS
+
+    async def _keeps_up(self, rate: float) -> bool:
+        return (await self._open_step(rate, _SHORT)).kept_up(within=_TOLERANCE)
 
     async def _open_step(self, rate: float, window: Window | None = None) -> Step:
         options = self._options

@@ -8,10 +8,8 @@ from benchmarks.measure import percentiles
 from benchmarks.network.watch import Chain, Snapshot, backlog, growth_per_second, within
 from benchmarks.report import table
 
-_COMMITTED_SHARE: Final = 0.99
-"""Of what was offered, to call a rate sustained."""
-_GROWTH_SHARE: Final = 0.01
-"""Of the rate, by which the backlog may grow within the noise."""
+_TOLERANCE: Final = 0.01
+"""Of the rate: what may be missing, or pile up each second, within the noise of a long step."""
 
 
 class Window(NamedTuple):
@@ -69,10 +67,14 @@ class Step:
     @property
     def sustained(self) -> bool:
         """Whether the network kept up with what was offered."""
+        return self.kept_up(within=_TOLERANCE)
+
+    def kept_up(self, *, within: float) -> bool:
+        """Whether it committed what was offered and the backlog did not grow, up to that share of the rate."""
         return (
             self.drained
-            and self.committed_per_s >= _COMMITTED_SHARE * self.offered_per_s
-            and self.backlog_growth <= _GROWTH_SHARE * self.offered_per_s
+            and self.committed_per_s >= (1 - within) * self.offered_per_s
+            and self.backlog_growth <= within * self.offered_per_s
         )
 
     def _backlogs(self, samples: Sequence[tuple[float, Sequence[int], int]]) -> list[float]:

@@ -21,7 +21,7 @@ from p2p.events import BadBlocks, Deliver, Effect, Event, Frame, Hangup, Hint, P
 from p2p.events import Arrived as ArrivedEffect
 from p2p.frames import Channel
 from p2p.gossip import Gossip, fit_blocks
-from p2p.messages import Blocks, write
+from p2p.messages import BLOCKS_PER_REPLY_MAX, Blocks, write
 from p2p.scores import Offence
 from storage.store import Store
 
@@ -125,7 +125,7 @@ class CatchUp:
             if block is None:
                 break
             raw = encode(block)
-            if raws and size + len(raw) > SERVE_BYTES_MAX:
+            if len(raws) == BLOCKS_PER_REPLY_MAX or (raws and size + len(raw) > SERVE_BYTES_MAX):
                 break
             raws.append(raw)
             size += len(raw)

@@ -6,6 +6,7 @@ Plain data, no input or output: `dissemination` fills it, `consensus` asks it, `
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cccnode.driver.quotas import Quotas
 from cccnode.types.limits import (
     BLOCK_BATCHES_MAX,
     BLOCK_BYTES_MAX,
@@ -17,6 +18,8 @@ from cccnode.types.transaction import Verified
 
 REMOVED_MAX = 4 * BLOCK_BATCHES_MAX
 """Ids remembered after their batch left the pool."""
+EARLY_MAX = BLOCK_BATCHES_MAX
+"""Batches that one validator announced and that are not here: what it says beyond that displaces the oldest."""
 
 
 @dataclass(slots=True)
@@ -26,8 +29,9 @@ class Entry:
     id: bytes
     transactions: tuple[Verified, ...]
     creator: int | None
-    """Validator whose connection brought it, charged for it; None when it was pulled or reloaded."""
-    bytes: int
+    """Whose quota bears it (see `quotas`); None when a block needed it, or it was reloaded."""
+    size: int
+    """Bytes of its transactions."""
     weight: int
     expires_ms: int
     """Latest deadline among its transactions: after that nothing in it can be decided."""
@@ -49,7 +53,7 @@ def make_entry(batch_id: bytes, transactions: Sequence[Verified], creator: int |
         id=batch_id,
         transactions=tuple(transactions),
         creator=creator,
-        bytes=sum(len(transaction.raw) for transaction in transactions),
+        size=sum(len(transaction.raw) for transaction in transactions),
         weight=sum(transaction.weight for transaction in transactions),
         expires_ms=max(transaction.transaction.valid_until_ms for transaction in transactions),
     )
@@ -62,11 +66,12 @@ class BatchPool:
         """An empty pool for an epoch with that quorum."""
         self._entries: dict[bytes, Entry] = {}
         self._transactions: dict[bytes, bytes] = {}
-        self._early_holders: dict[bytes, set[int]] = {}
-        self._bytes_by_creator: dict[int, int] = {}
+        self._early: dict[int, dict[bytes, None]] = {}
+        """Validator -> batches it announced that are not here, oldest first."""
         self._durable_count = 0
         self._removed: dict[bytes, int | None] = {}
         self.quorum = quorum
+        self.quotas = Quotas()
 
     def __len__(self) -> int:
         """Number of batches known."""
@@ -93,21 +98,17 @@ class BatchPool:
         """The batch in which a waiting transaction lies."""
         return self._transactions.get(tx_id)
 
-    def creator_bytes(self, creator: int) -> int:
-        """Bytes of this creator that are neither final nor expired (J8)."""
-        return self._bytes_by_creator.get(creator, 0)
-
     @property
     def waiting(self) -> bool:
         """Whether some durable batch waits to be listed: wakes an idle network (J13)."""
         return self._durable_count > 0
 
     def add(self, entry: Entry) -> None:
-        """Take in a verified batch that is not known yet."""
+        """Take in a verified batch that is not known yet; its creator's quota bears it already."""
+        assert entry.id not in self._entries, "added once"
         self._entries[entry.id] = entry
-        entry.holders |= self._early_holders.pop(entry.id, set())
-        if entry.creator is not None:
-            self._bytes_by_creator[entry.creator] = self.creator_bytes(entry.creator) + entry.bytes
+        entry.holders |= self.early_holders(entry.id)
+        self._forget_early(entry.id)
         for transaction in entry.transactions:
             self._transactions[transaction.id] = entry.id
 
@@ -130,8 +131,10 @@ class BatchPool:
             return True
         if batch_id in self._removed:
             return True
-        if len(self._early_holders) < BLOCK_BATCHES_MAX:
-            self._early_holders.setdefault(batch_id, set()).add(validator)
+        early = self._early.setdefault(validator, {})
+        early[batch_id] = None
+        if len(early) > EARLY_MAX:
+            del early[next(iter(early))]
         return False
 
     def was_removed(self, batch_id: bytes) -> bool:
@@ -144,13 +147,17 @@ class BatchPool:
 
     def early_holders(self, batch_id: bytes) -> set[int]:
         """Who announced a batch that is not here yet."""
-        return self._early_holders.get(batch_id, set())
+        return {validator for validator, early in self._early.items() if batch_id in early}
+
+    def _forget_early(self, batch_id: bytes) -> None:
+        for early in self._early.values():
+            early.pop(batch_id, None)
 
     def remove(self, batch_ids: Collection[bytes], height: int | None = None) -> list[Entry]:
         """Forget batches that are executed and stored at `height`, or (None) that can no longer be decided."""
         removed = []
         for batch_id in batch_ids:
-            self._early_holders.pop(batch_id, None)
+            self._forget_early(batch_id)
             if height is not None or batch_id not in self._removed:
                 self._removed[batch_id] = height
             entry = self._entries.pop(batch_id, None)
@@ -158,8 +165,7 @@ class BatchPool:
                 continue
             removed.append(entry)
             self._durable_count -= entry.durable and not entry.executed
-            if entry.creator is not None:
-                self._bytes_by_creator[entry.creator] -= entry.bytes
+            self.quotas.release(entry.creator, entry.size)
             for transaction in entry.transactions:
                 if self._transactions.get(transaction.id) == batch_id:
                     del self._transactions[transaction.id]
@@ -183,18 +189,18 @@ class BatchPool:
             if not entry.durable or entry.executed or entry.id in exclude or entry.expires_ms <= time_ms:
                 continue
             if len(entry.holders) < self.quorum:
-                if uncovered + entry.bytes > UNCOVERED_BYTES_MAX:
+                if uncovered + entry.size > UNCOVERED_BYTES_MAX:
                     continue
-                uncovered += entry.bytes
+                uncovered += entry.size
             if (
                 len(chosen) == BLOCK_BATCHES_MAX
                 or count + len(entry.transactions) > BLOCK_TXS_MAX
-                or size + entry.bytes > BLOCK_BYTES_MAX
+                or size + entry.size > BLOCK_BYTES_MAX
                 or weight + entry.weight > BLOCK_WEIGHT_MAX
             ):
                 break
             chosen.append(entry)
             count += len(entry.transactions)
-            size += entry.bytes
+            size += entry.size
             weight += entry.weight
         return chosen

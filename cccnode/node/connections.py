@@ -27,7 +27,9 @@ class Connections:
         self.notices: dict[str, str] = {}
         """What peers told the operator, by error name."""
         self.refusals: dict[bytes, Fault] = {}
-        """Why the last try to reach a node failed, by its key."""
+        """Why our last try to reach a node failed, by its key."""
+        self._said: dict[bytes, str] = {}
+        """What the log said last of a node that is not connected: a reason that stays is said once."""
         self.on_change: Callable[[], None] = lambda: None
 
     # Links: what the replica asks for
@@ -71,6 +73,7 @@ class Connections:
         _log.info("connected", peer=peer.node_key, organisation=peer.organisation, address=peer.address)
         self._linked[peer.node_key] = None
         self.refusals.pop(peer.node_key, None)
+        self._said.pop(peer.node_key, None)
         self.replica.on_linked(peer.node_key, peer.address if peer.direction is Direction.OUT else "")
         self.on_change()
 
@@ -87,15 +90,15 @@ class Connections:
 
     def on_refused(self, refusal: Refusal) -> None:
         """A connection was refused or could not be made."""
-        key = refusal.node_key
-        if key is not None and (key not in self.refusals or self.refusals[key].spec != refusal.fault.spec):
-            _log.info(
-                "not connected", address=refusal.address, reason=str(refusal.fault), remedy=refusal.fault.spec.remedy
-            )
-        if key is not None:
-            self.refusals[key] = refusal.fault
-            if refusal.direction is Direction.OUT:
-                self.replica.catch_up.handle(DialFailed(peer=key, alternatives=refusal.alternatives))
+        key, reason = refusal.node_key, refusal.fault
+        if key is None:
+            return
+        if self._said.get(key) != reason.spec.name:
+            self._said[key] = reason.spec.name
+            _log.info("not connected", address=refusal.address, reason=str(reason), remedy=reason.spec.remedy)
+        if refusal.direction is Direction.OUT:
+            self.refusals[key] = reason
+            self.replica.catch_up.handle(DialFailed(peer=key, alternatives=refusal.alternatives))
 
     def on_notice(self, peer: bytes, name: str, text: str) -> None:
         """A peer tells something for people, such as that a second process uses our key."""

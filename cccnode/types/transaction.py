@@ -5,10 +5,9 @@ is remembered until that moment has passed, so it happens at most once (architec
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from cccnode.codec import Noun, encode
 from cccnode.crypto.hashing import ACCOUNT, SIGN, TX, tagged
@@ -70,8 +69,7 @@ def account_id(first_key: bytes) -> bytes:
     return tagged(ACCOUNT, first_key)[:20]
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True, gc=False):
     """A transaction whose bytes are canonical and whose signatures all hold: made by `cccnode.ingress` only."""
 
     id: bytes

@@ -12,9 +12,11 @@ from consensus.config import Root
 from consensus.effects import Alarm, Blame, Build, CheckBody, Effect, EvidenceFound, Finalized, Persist, Send
 from consensus.engine import Engine
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
-from consensus.messages import Message, decode_message, encode_message
+from consensus.messages import Message, VotesMessage, decode_message, encode_message
 from consensus.records import Record, decode_record, encode_record
 from tests.simulation.fakes import CHAIN, Signatures, config_of, epoch_record, key_of, make_header, node_of
+
+FAST = Timers(delta_ms=250, min_interval_ms=0)
 
 Rule = Callable[[int, int, Message], bool]
 
@@ -256,3 +258,13 @@ class Cluster:
             assert [] == member.of(Alarm)
             assert [] == member.of(EvidenceFound)
             assert [] == member.of(Blame)
+
+
+def votes_of(message: Message, kind: Kind) -> bool:
+    """Whether a message carries single votes of a kind."""
+    return isinstance(message, VotesMessage) and any(vote.kind is kind for vote in message.votes)
+
+
+def no_nullified_views(cluster: Cluster) -> bool:
+    """Whether nobody gave a view up."""
+    return not any(votes_of(m, Kind.NULLIFY) for member in cluster.members for m in member.sent(VotesMessage))

@@ -421,6 +421,19 @@ def test_certificate_must_carry_the_registered_key():
     assert {node.node_key for node in directory.unusable} == {wrong.node_key, broken.node_key, long.node_key}
 
 
+def test_hints_add_addresses_of_registered_nodes():
+    """Up to four further addresses are kept, newest first, none that is no address, none of strangers."""
+    own, other = identity(1), identity(2)
+    directory = Directory(own, [row(own), row(other, addresses=["r:1"])])
+    for address in ("a:1", "b:2", "nonsense", "", "x" * 200 + ":1", "c:3", "a:1", "d:4", "e:5"):
+        directory.hint(other.node_key, address)
+    assert directory.addresses(other.node_key) == ("r:1", "e:5", "d:4", "a:1", "c:3")
+    directory.hint(bytes(32), "a:1")
+    assert directory.addresses(bytes(32)) == ()
+    directory.set_nodes([row(own)])
+    assert directory.addresses(other.node_key) == ()
+
+
 def test_certificate_is_the_same_for_ever():
     """Made twice from one seed it is the same short bytes; the identity does not print its key."""
     who = Identity(bytes(32))

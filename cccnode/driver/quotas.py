@@ -1,0 +1,74 @@
+"""How much each creator of batches may have waiting here, and how that shrinks when it sends refuse (J8).
+
+Creators are numbers: a validator's index for what it pushed, `OWN` for a node that does not validate, `adopted_from`
+for what was fetched on a validator's word that a batch exists.  Local to this node; nothing here affects agreement.
+"""
+
+from collections import Counter, deque
+from typing import Final
+
+from cccnode.types.limits import BATCHES_PER_CREATOR_BYTES_MAX
+
+OWN: Final = -1
+"""Stands for this node as a creator where it is not a validator."""
+JUDGED_TXS: Final = 1_000
+"""A creator is judged by its newest decided transactions, this many or one batch more."""
+REFUSED_PARTS: Final = 20
+"""More than one in so many refused, and the creator does not check what it admits."""
+CUT_BYTES_MAX: Final = BATCHES_PER_CREATOR_BYTES_MAX // 8
+"""What such a creator may have waiting until it does better."""
+
+
+def adopted_from(validator: int) -> int:
+    """The account of batches fetched because that validator announced them."""
+    return -2 - validator
+
+
+class Quotas:
+    """Bytes by creator that are neither final nor expired."""
+
+    def __init__(self) -> None:
+        """Nobody has anything waiting."""
+        self._bytes: Counter[int] = Counter()
+        self._judged: dict[int, deque[tuple[int, int]]] = {}
+
+    def charge(self, creator: int | None, size: int) -> None:
+        """A batch came in; None for one that nobody is charged for, because a block needs it."""
+        if creator is not None:
+            self._bytes[creator] += size
+
+    def release(self, creator: int | None, size: int) -> None:
+        """A batch is final, expired or refused."""
+        if creator is not None:
+            self._bytes[creator] -= size
+            assert self._bytes[creator] >= 0, "released what was charged"
+
+    def used(self, creator: int) -> int:
+        """Bytes waiting."""
+        return self._bytes[creator]
+
+    def limit(self, creator: int) -> int:
+        """Bytes that may wait."""
+        return CUT_BYTES_MAX if self.is_cut(creator) else BATCHES_PER_CREATOR_BYTES_MAX
+
+    def is_full(self, creator: int) -> bool:
+        """Whether nothing more is taken from this creator for now."""
+        return self._bytes[creator] > self.limit(creator)
+
+    def has_room(self, creator: int) -> bool:
+        """Whether a creator that was full may send again."""
+        return self._bytes[creator] <= self.limit(creator) // 2
+
+    def judge(self, creator: int, *, decided: int, refused: int) -> None:
+        """A batch of this creator was executed: so many transactions decided, so many of them refused."""
+        judged = self._judged.setdefault(creator, deque())
+        judged.append((decided, refused))
+        total = sum(count for count, _ in judged)
+        while total - judged[0][0] >= JUDGED_TXS:
+            total -= judged.popleft()[0]
+
+    def is_cut(self, creator: int) -> bool:
+        """Whether more than 5 % of its last thousand transactions were refused."""
+        judged = self._judged.get(creator, ())
+        total = sum(count for count, _ in judged)
+        return total >= JUDGED_TXS and sum(refused for _, refused in judged) * REFUSED_PARTS > total

@@ -1,0 +1,147 @@
+"""Continuous load, and the question that matters afterwards: was everything acknowledged done exactly once?"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cccnode.city.bank.fees import TREASURY
+from cccnode.city.bank.messages import BankTransfer
+from cccnode.client import FEE_MAX, Client, ClientError, to_hex, wall_ms
+from cccnode.crypto.hashing import ZERO
+from cccnode.types.addresses import account_text
+from cccnode.types.limits import SALT_BYTES
+from cccnode.types.transaction import sign_transaction
+from genesis.bootstrap import ASSET, BALANCE
+from tests.end_to_end.processes import Network, height, many
+from tests.end_to_end.waiting import beats
+
+PER_SECOND = 15
+LIFETIME_MS = 120_000
+NOBODY = to_hex(ZERO)
+"""Stands in receipts for a block's own rules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A transfer of one unit, and what the node said that it was given to."""
+
+    tx_id: bytes
+    raw: bytes
+    valid_until_ms: int
+    acknowledged: bool
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """Parameters of tx_status and tx_wait."""
+        return {"tx_id": to_hex(self.tx_id), "valid_until_ms": str(self.valid_until_ms)}
+
+
+class Load:
+    """Transfers of one unit from demo1 and demo2 to demo3, spread over the nodes that are `targets`."""
+
+    def __init__(self, network: Network, clients: Sequence[Client], targets: Sequence[int]) -> None:
+        self.clients, self.targets = clients, list(targets)
+        self.sent: list[Sent] = []
+        self.chain = bytes.fromhex(network.testnet.shape.chain[2:])
+        self.owners = [network.account(name) for name in network.testnet.account_names()]
+
+    @property
+    def acknowledged(self) -> list[Sent]:
+        return [sent for sent in self.sent if sent.acknowledged]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load while the block runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def send(self, node: int, *, lifetime_ms: int = LIFETIME_MS) -> Sent:
+        """One more, at one node."""
+        tx_id, raw, until_ms = self.sign(lifetime_ms)
+        acknowledged = False
+        try:
+            await self.clients[node].submit(raw)
+            acknowledged = True
+        except ClientError:
+            pass  # the node was killed meanwhile: nobody promised anything
+        finally:
+            sent = Sent(tx_id=tx_id, raw=raw, valid_until_ms=until_ms, acknowledged=acknowledged)
+            self.sent.append(sent)
+        return sent
+
+    def sign(self, lifetime_ms: int = LIFETIME_MS) -> tuple[bytes, bytes, int]:
+        """A transfer that was not sent yet: id, bytes, deadline."""
+        sender = self.owners[len(self.sent) % 2]
+        until_ms = wall_ms() + lifetime_ms
+        tx_id, raw = sign_transaction(
+            chain=self.chain,
+            account=sender.account,
+            valid_until_ms=until_ms,
+            salt=os.urandom(SALT_BYTES),
+            fee_max=FEE_MAX,
+            messages=[BankTransfer(self.owners[2].account, ASSET, 1)],
+            keys=[sender.key],
+        )
+        return tx_id, raw, until_ms
+
+    async def final_everywhere(self, nodes: Sequence[int]) -> None:
+        """A new transfer, given to the first of these nodes, is executed on all of them at the same place."""
+        sent = await self.send(nodes[0])
+        assert sent.acknowledged
+        answers = await asyncio.gather(*(self.decided(node, sent) for node in nodes))
+        assert {answer["outcome"] for answer in answers} == {"ok"}
+        assert len({(answer["height"], answer["position"]) for answer in answers}) == 1
+
+    async def decided(self, node: int, sent: Sent) -> dict[str, Any]:
+        """What became of a transfer, as one node knows it."""
+        return await self.clients[node].wait(sent.tx_id, valid_until_ms=sent.valid_until_ms, timeout_ms=LIFETIME_MS)
+
+    async def balances(self, node: int) -> list[int]:
+        """What the three accounts and the treasury own, by one node's word: all money there is."""
+        accounts = [*(owner.account for owner in self.owners), TREASURY]
+        answers = await many(
+            self.clients[node], "bank_balance", [{"account": account_text(account)} for account in accounts]
+        )
+        return [int(answer["amount"]) for answer in answers]
+
+    async def _run(self) -> None:
+        async for _ in beats(PER_SECOND):
+            if self.targets:
+                await self.send(self.targets[len(self.sent) % len(self.targets)])
+
+
+async def exactly_once(load: Load, nodes: Sequence[int], owned_before: int, *, lost: Sequence[Sent] = ()) -> None:
+    """Every acknowledged transfer is executed once, at one place on every node, except the `lost`; money agrees."""
+    first = nodes[0]
+    promised = [sent for sent in load.acknowledged if sent not in lost]
+    assert promised
+    for sent in promised:
+        assert (await load.decided(first, sent))["outcome"] == "ok"
+    said = [await many(load.clients[node], "tx_status", [sent.question for sent in promised]) for node in nodes]
+    assert all(answers == said[0] for answers in said)
+    counted = await decided_ids(load.clients[first])
+    assert set(counted.values()) <= {1}
+    executed = sum(counted[to_hex(sent.tx_id)] for sent in load.sent)
+    assert executed >= len(promised)
+    for node in nodes:
+        owned = await load.balances(node)
+        assert owned[2] == owned_before + executed
+        assert sum(owned) == BALANCE * 3 == int((await load.clients[node].call("bank_asset"))["supply"])
+
+
+async def decided_ids(client: Client) -> Counter[str]:
+    """How often each transaction was decided, counted over the whole chain."""
+    last = await height(client)
+    blocks = await many(client, "chain_block", [{"height": str(at)} for at in range(1, last + 1)])
+    return Counter(
+        receipt["tx_id"] for block in blocks for receipt in block["receipts"] if receipt["tx_id"] != NOBODY
+    )

@@ -1,0 +1,227 @@
+"""Networks of real node processes: started, killed, wiped and asked, one by one."""
+
+import asyncio
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from cccnode import keys
+from cccnode.cli.testnet_files import Testnet, TestnetNode, check_ports, prepare
+from cccnode.client import Account, Client, ClientError
+from cccnode.home import Home
+from cccnode.keys import Role
+from cccnode.types.certificate import signer_indices
+from cccnode.types.errors import Fault
+from cccnode.types.transaction import account_id
+from tests.end_to_end.waiting import until
+
+ROOT = Path(__file__).resolve().parents[2]
+CCCNODE = (sys.executable, "-m", "cccnode")
+SHIFTED = (sys.executable, "-m", "tests.end_to_end.shifted")
+"""The same program on a machine whose clock is wrong."""
+END_S = 60
+CALLS = 64
+
+_bases = itertools.count(20_100 + os.getpid() % 90 * 120, 100)
+
+
+def ports(nodes: int = 8) -> dict[str, int]:
+    """Free ports for a network on this machine, below the range that the system hands out."""
+    for base in itertools.islice(_bases, 100):
+        found = {"p2p": base, "rpc": base + 1, "ops": base + 2}
+        try:
+            check_ports(found, nodes=nodes)
+        except Fault:
+            continue
+        return found
+    raise AssertionError("no free ports")
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """One command line to its end."""
+    return subprocess.run(
+        [*CCCNODE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=END_S,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        check=False,
+    )
+
+
+def ended(processes: Sequence[int]) -> bool:
+    """Wait until none of these processes, children of others too, is left."""
+    for process in processes:
+        try:
+            descriptor = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([descriptor], [], [], END_S)[0]:
+                return False
+        finally:
+            os.close(descriptor)
+    return True
+
+
+class Network:
+    """A prepared network whose nodes this test starts and ends."""
+
+    def __init__(self, testnet: Testnet) -> None:
+        self.testnet = testnet
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @classmethod
+    def prepare(cls, folder: Path, *, settings: Mapping[str, object] | None = None, **shape: Any) -> "Network":
+        """Homes for a network, in a folder."""
+        chosen = {"mempool.pending_per_payer_max": 100_000, "storage.cache_mb": 16, **(settings or {})}
+        nodes = shape.get("validators", 4) + shape.get("peers", 0)
+        free = shape.pop("ports", None) or ports(nodes)
+        return cls(prepare(Home(folder), **{"validators": 4, **shape}, ports=free, settings=chosen))
+
+    # Processes
+
+    def node(self, index: int) -> TestnetNode:
+        return self.testnet.node(index)
+
+    def start(self, *indices: int, program: Sequence[str] = CCCNODE, env: Mapping[str, str] | None = None) -> None:
+        """Start nodes; they end with this test, however it ends."""
+        for index in indices:
+            assert index not in self.processes, f"node {index} runs already"
+            node = self.node(index)
+            node.log.parent.mkdir(parents=True, exist_ok=True)
+            command = [*program, "run", "--home", str(node.home.root), "--parent", str(os.getpid())]
+            with node.log.open("ab") as log:
+                self.processes[index] = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=ROOT,
+                    env={**os.environ, **(env or {})},
+                    start_new_session=True,
+                )
+
+    def kill(self, *indices: int, how: signal.Signals = signal.SIGKILL) -> None:
+        """End nodes and wait until they are gone."""
+        gone = [self.processes.pop(index) for index in indices]
+        for process in gone:
+            process.send_signal(how)
+        for process in gone:
+            process.wait(END_S)
+
+    def stop(self, *indices: int) -> None:
+        """End nodes in order, as an operator does."""
+        self.kill(*indices, how=signal.SIGTERM)
+
+    def exit_code(self, index: int) -> int:
+        """Wait for a node that ends by itself."""
+        return self.processes.pop(index).wait(END_S)
+
+    def stop_all(self) -> None:
+        """Leave nothing behind."""
+        self.kill(*list(self.processes))
+
+    def log(self, index: int) -> str:
+        """Everything a node said."""
+        return self.node(index).log.read_text(encoding="utf-8", errors="replace")
+
+    # Talk
+
+    @asynccontextmanager
+    async def clients(self) -> AsyncIterator[list[Client]]:
+        """A client of every node, running or not."""
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(Client(node.rpc)) for node in self.testnet.nodes]
+
+    def account(self, name: str) -> Account:
+        """A funded account."""
+        key = keys.unlock(self.testnet.home.account_key(name), role=Role.ACCOUNT)
+        return Account(account_id(key.public_key), key)
+
+    async def validating(self, clients: Sequence[Client], *indices: int) -> None:
+        """Wait until these validators run, vote and are at the tip."""
+        for index in indices:
+            await until(lambda index=index: _is_well(clients[index], "validating"), f"node {index} validates")
+
+    async def observing(self, clients: Sequence[Client], index: int, reason: str) -> dict[str, Any]:
+        """Wait until a node observes for this reason; its status."""
+
+        async def seen() -> dict[str, Any] | None:
+            status = await clients[index].status()
+            return status if status["state"] == "observing" and reason in codes(status) else None
+
+        return await until(seen, f"node {index} observes: {reason}")
+
+
+def codes(status: Mapping[str, Any]) -> list[str]:
+    """The names of a status's reasons."""
+    return [reason["code"] for reason in status["reasons"]]
+
+
+async def _is_well(client: Client, state: str) -> bool:
+    status = await client.status()
+    return status["state"] == state and not status["reasons"]
+
+
+async def height(client: Client) -> int:
+    """The last executed height of a node."""
+    return int((await client.status())["height"])
+
+
+async def advance(client: Client, blocks: int = 3) -> int:
+    """Wait for this many more blocks; the height then."""
+    target = await height(client) + blocks
+
+    async def reached() -> int:
+        now = await height(client)
+        return now if now >= target else 0
+
+    return await until(reached, f"height {target}")
+
+
+async def equal_roots(clients: Sequence[Client]) -> dict[str, Any]:
+    """Wait until all nodes stand at one height with one block and one state; what they say."""
+
+    async def equal() -> dict[str, Any] | None:
+        statuses = await asyncio.gather(*(client.status() for client in clients))
+        places = {(status["height"], status["block_id"], status["state_root"]) for status in statuses}
+        return statuses[0] if len(places) == 1 else None
+
+    return await until(equal, "equal heights and state roots everywhere")
+
+
+async def many(client: Client, method: str, params: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The results of many calls of one method."""
+    answers: list[Any] = []
+    for first in range(0, len(params), CALLS):
+        some = params[first : first + CALLS]
+        answers += await asyncio.gather(*(client.call(method, **one) for one in some))
+    return answers
+
+
+async def signed_by(client: Client, first: int, last: int) -> set[int]:
+    """Every validator that proposed one of these blocks or signed one of their certificates."""
+    seen: set[int] = set()
+    for block in await many(client, "chain_block", [{"height": str(at)} for at in range(first, last + 1)]):
+        seen.add(block["header"]["proposer"])
+        if block["certificate"] is not None:
+            seen.update(signer_indices(bytes.fromhex(block["certificate"]["bitmap"][2:])))
+    return seen
+
+
+async def refused(call: Any) -> ClientError:
+    """The error of a call that must fail."""
+    try:
+        answer = await call
+    except ClientError as error:
+        return error
+    raise AssertionError(f"not refused: {answer}")

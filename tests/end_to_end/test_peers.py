@@ -1,0 +1,59 @@
+"""Nodes that do not vote: four of them beside four validators."""
+
+from cccnode.types.addresses import account_text
+from tests.end_to_end.conftest import PEERS, VALIDATORS
+from tests.end_to_end.load import Load, exactly_once
+from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, many
+from tests.end_to_end.waiting import until
+
+
+async def test_peers_follow(city: Network, well: Load) -> None:
+    """Peers reach the tip, serve reads and pass transactions on, also while a validator dies."""
+    before = (await well.balances(0))[2]
+    async with well.running():
+        await advance(well.clients[0])
+        city.start(*PEERS)
+        for peer in PEERS:
+            await until(lambda peer=peer: _at_tip(well, peer), f"peer {peer} is at the tip")
+            status = await well.clients[peer].status()
+            assert (status["validator"], status["state"]) == (None, "observing")
+            assert codes(status) == ["consensus/NOT_A_VALIDATOR"]
+        await well.final_everywhere([PEERS[0], *VALIDATORS, *PEERS[1:]])
+        well.targets = [0, 1, 2, *PEERS]
+        city.kill(3)
+        await well.final_everywhere([PEERS[3], 0, 1, 2, *PEERS[:3]])
+        await advance(well.clients[PEERS[1]], 10)
+        city.start(3)
+        await city.validating(well.clients, 3)
+    everybody = [*VALIDATORS, *PEERS]
+    await exactly_once(well, everybody, before)
+    await equal_roots([well.clients[index] for index in everybody])
+    for peer in PEERS:
+        await _reads(well, peer)
+        linked = (await well.clients[peer].call("net_peers"))["peers"]
+        assert linked
+    for validator in VALIDATORS:
+        linked = (await well.clients[validator].call("net_peers"))["peers"]
+        assert sum(not link["validator"] for link in linked) <= 8
+    city.stop(*PEERS)
+
+
+async def _at_tip(load: Load, peer: int) -> bool:
+    status = await load.clients[peer].status()
+    return int(status["height"]) + 20 >= await height(load.clients[0]) and status["behind"] <= 20
+
+
+async def _reads(load: Load, peer: int) -> None:
+    """A peer answers as a validator does."""
+    one, other = load.clients[peer], load.clients[0]
+    at = {"height": str(await height(one))}
+    sent = load.acknowledged[-1]
+    for method, params in (
+        ("chain_block", at),
+        ("chain_header", at),
+        ("tx_status", sent.question),
+        ("bank_balance", {"account": account_text(load.owners[2].account)}),
+        ("chain_validators", {}),
+    ):
+        assert await many(one, method, [params]) == await many(other, method, [params])
+    await until(lambda: one.call("tx_get", tx_id=sent.question["tx_id"]), "the peer's index has the transaction")
