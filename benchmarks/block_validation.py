@@ -60,7 +60,7 @@ class _Chain:
         )
         watch.add("commit", lambda: store.write(staged), count)
         watch.add("adopt", lambda: self._adopt(header, outcome, staged), count)
-        watch.add("index", lambda: self._index.add(header.height, outcome.decided), count)
+        watch.add("index", lambda: self._index.add([(header.height, outcome.decided)]), count)
         watch.end()
         self._parent = header
 

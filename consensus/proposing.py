@@ -113,7 +113,8 @@ def _propose_block(core: Core, block: Block, finalization: Certificate | None) -
     core.proposals[core.view] = message
     core.timers.arm(core.now)
     core.timers.proposal_seen = True
-    core.persist(BlockRecord(header, block.body or (), block.justification), sync=True)
+    # Durable together with the vote that follows.
+    core.persist(BlockRecord(header, block.body or (), block.justification), sync=False)
     core.cast(vote, message)
 
 

@@ -33,7 +33,8 @@ def consider(core: Core) -> None:
     if judgement is Judgement.YES:
         judgement = _valid(core, block)
     if judgement is Judgement.YES:
-        core.persist(BlockRecord(block.header, block.body or (), block.justification), sync=True)
+        # Durable together with the vote that follows.
+        core.persist(BlockRecord(block.header, block.body or (), block.justification), sync=False)
         core.cast(core.guard.notarize(message.proposal, view=core.view))
     elif judgement is Judgement.NEVER:
         core.give_up()

@@ -22,6 +22,7 @@ from cccnode.node.data import found
 READY_S: Final = 300
 """A hundred thousand accounts take a while to read and to hash, four times."""
 _STOP_S: Final = 30
+_LOG_CHARACTERS: Final = 3_000
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _SAMPLE: Final = re.compile(r'^(\w+)(?:\{(?:\w+="([^"]*)")?.*?\})? (\S+)$', re.MULTILINE)
@@ -78,12 +79,16 @@ class Node:
             RuntimeError: its process has ended.
         """
         if self.process.poll() is not None:
-            raise RuntimeError(f"node {self.index} ended: {self.log.read_text(encoding='utf-8')[-2_000:]}")
+            raise RuntimeError(f"node {self.index} ended while it started")
         try:
             with urllib.request.urlopen(f"http://{self._ops}/readyz", timeout=30) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(encoding="utf-8")[-_LOG_CHARACTERS:]
 
     def stop(self) -> None:
         """Ask it to end, and insist after a while."""
@@ -135,6 +140,9 @@ def cluster(
             _until_ready(nodes)
             yield network, nodes
         finally:
+            for dead in nodes:
+                if dead.process.poll() is not None:
+                    print(f"node {dead.index} ended by itself: {dead.last_words()}", file=sys.stderr)
             for running in nodes:
                 running.stop()
             for running in nodes:

@@ -51,12 +51,19 @@ class Load:
         self._room = [asyncio.Semaphore(_CONNECTIONS_MAX) for _ in addresses]
         self._probe_every = probe_every
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
         self.sent = Sent()
 
     async def open_loop(self, batches: Sequence[Batch], rate: float) -> None:
-        """Send all batches at `rate` transactions a second."""
+        """Send all batches at `rate` transactions a second.
+
+        Raises:
+            OSError, EOFError: a node hung up.
+        """
         due = time.monotonic()
         for number, batch in enumerate(batches):
+            if self._failed is not None:
+                raise self._failed
             wait = due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -68,7 +75,9 @@ class Load:
     async def answered(self) -> None:
         """Until every submission and every probe is answered."""
         while self._tasks:
-            await asyncio.gather(*self._tasks)
+            await asyncio.wait(self._tasks)
+        if self._failed is not None:
+            raise self._failed
 
     def _begin(self, number: int, batch: Batch, due: float) -> None:
         node = number % len(self._addresses)
@@ -80,7 +89,12 @@ class Load:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = self._failed or error
 
     async def _post(self, node: int, request: bytes) -> bytes:
         async with self._room[node]:

@@ -82,8 +82,8 @@ def init(
         click.echo(line)
     output.say(
         options.text(
-            "Have your organisation register the node key, then start with: cccnode run",
-            "ให้องค์กรของท่านลงทะเบียนกุญแจโหนด แล้วเริ่มด้วย cccnode run",
+            f"Have your organisation register the node key, then start with: cccnode run --home {home.root}",
+            f"ให้องค์กรของท่านลงทะเบียนกุญแจโหนด แล้วเริ่มด้วย cccnode run --home {home.root}",
         )
     )
 
@@ -102,7 +102,7 @@ def run(options: Options, flags: tuple[str, ...], passphrase_file: Path | None, 
         flags = (*flags, f"keys.passphrase_file={passphrase_file}")
     loaded = load(options, flags)
     if not loaded.config.home.genesis_file.exists():
-        raise fault(errors.GENESIS_INVALID, path=str(loaded.config.home.genesis_file), why="there is none")
+        raise fault(errors.HOME_EMPTY, home=str(loaded.config.home.root), missing=loaded.config.home.genesis_file.name)
     _look_at_keys(loaded.config)
     from cccnode.node.run import run as run_node  # noqa: PLC0415 - the whole node, needed here only
 

@@ -29,6 +29,7 @@ _CONFIGURATION_NAMES: Final = frozenset(
         errors.HOME_OTHER_CHAIN,
         errors.HOME_FORMAT,
         errors.HOME_EXISTS,
+        errors.HOME_EMPTY,
         errors.DISK_READ_ONLY,
         errors.LISTEN_FAILED,
         errors.ENGINE_MISSING,

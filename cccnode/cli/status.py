@@ -27,10 +27,11 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
     text = options.text
     voter = f"{text('validator', 'ผู้ตรวจสอบ')} {status['validator']}"
     role = text("peer", "โหนดทั่วไป") if status["validator"] is None else voter
+    organisation = status["organisation"] or text("not registered", "ยังไม่ได้ลงทะเบียน")
     height = f"{status['height']} (final {status['final_height']}, behind {status['behind']})"
     lines = output.table(
         [
-            (text("State", "สถานะ"), f"{status['state']}, {status['organisation']} ({role})"),
+            (text("State", "สถานะ"), f"{status['state']}, {organisation} ({role})"),
             (text("Chain", "เครือข่าย"), f"{status['chain']} ({status['chain_name']})"),
             (text("Height", "ความสูง"), height),
             (text("View", "รอบ"), f"{status['view']}, leader {status['leader']}, epoch {status['epoch']}"),

@@ -4,29 +4,33 @@ A reply is a run of consecutive blocks; what stands under a finalization certifi
 whoever sent it (consensus.md 3.11, J19).
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from cccnode.codec import DecodeError, decode, encode
-from cccnode.driver.execution import Executor, Job
+import structlog
+
+from cccnode.codec import DecodeError, decode
+from cccnode.driver.execution import Executor, whole_job
 from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime, Timer
+from cccnode.driver.serving import Serving
 from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock, block_id, body_root
 from cccnode.types.certificate import Certificate
+from cccnode.types.limits import INLINE_CERTIFICATES_MAX
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Kind
 from consensus.certificates import Verifier, claims_of
 from consensus.config import VerifyMany
-from p2p.events import BadBlocks, Deliver, Effect, Event, Frame, Hangup, Hint, Punish, Send, Serve, Tick, Want
 from p2p.events import Arrived as ArrivedEffect
+from p2p.events import BadBlocks, Deliver, Effect, Event, Frame, Hangup, Hint, Punish, Send, Serve, Tick, Want
 from p2p.frames import Channel
-from p2p.gossip import Gossip, fit_blocks
-from p2p.messages import BLOCKS_PER_REPLY_MAX, Blocks, write
+from p2p.gossip import Gossip
+from p2p.messages import write
 from p2p.scores import Offence
 from storage.store import Store
 
-SERVE_BYTES_MAX = 6 * 1024 * 1024
-"""A reply may grow to this to end at a certified block; a frame takes 8 MiB."""
+_log = structlog.get_logger("catch_up")
 
 
 class Authority:
@@ -47,6 +51,12 @@ class Authority:
         claims = claims_of(certificate, self._validators)
         return claims is not None and all(self._verifier.check(claims))
 
+    def could_justify(self, justification: Sequence[Certificate]) -> bool:
+        """Whether what a proposal carried has the form and the size it must have; kept as evidence only."""
+        return len(justification) <= INLINE_CERTIFICATES_MAX + 1 and all(
+            claims_of(certificate, self._validators) is not None for certificate in justification
+        )
+
 
 class CatchUp:
     """The overlay of one node: whom to link with, what to tell them, which blocks to pull."""
@@ -64,8 +74,11 @@ class CatchUp:
     ) -> None:
         """Bind gossip to the node's parts; `arrived` gets foreign transactions with the hops they have left."""
         self._runtime, self._links, self._gossip = runtime, links, gossip
-        self._authority, self._store, self._executor = authority, store, executor
+        self._authority, self._executor = authority, executor
         self._arrived = arrived
+        self._serving = Serving(runtime=runtime, links=links, store=store)
+        self._ready: deque[tuple[bytes, FinalBlock]] = deque()
+        """Final blocks for which the executor has no room yet; gossip bounds how far ahead it asks."""
         self._timer: Timer | None = None
         self._deadline: int | None = None
 
@@ -88,7 +101,7 @@ class CatchUp:
             case Hint(node_key=key, address=address):
                 self._links.hint(key, address)
             case Serve():
-                self._serve(effect)
+                self._serving.serve(effect)
             case Deliver():
                 self._deliver(effect)
             case ArrivedEffect(peer=peer, transactions=transactions, hops=hops):
@@ -113,42 +126,52 @@ class CatchUp:
         self._timer = None
         self.handle(Tick())
 
-    def _serve(self, request: Serve) -> None:
-        """Answer with what is stored; the run ends with a certified block, or it would prove nothing."""
-        applied = self._store.applied
-        last = min(request.first + request.count - 1, applied.height if applied is not None else 0)
-        raws: list[bytes] = []
-        height, size = request.first, 0
-        certified = False
-        while height <= last or (raws and not certified and applied is not None and height <= applied.height):
-            block = self._store.block(height)
-            if block is None:
-                break
-            raw = encode(block)
-            if len(raws) == BLOCKS_PER_REPLY_MAX or (raws and size + len(raw) > SERVE_BYTES_MAX):
-                break
-            raws.append(raw)
-            size += len(raw)
-            certified = block.certificate is not None
-            height += 1
-            if certified and len(fit_blocks(raws)) < len(raws):
-                break
-        self._links.send(request.peer, Channel.BLOCK, write(Blocks(request.number, tuple(raws))))
+    def pump(self) -> None:
+        """The executor has room again, or moved on by itself: hand over what was found to be final."""
+        executor, ready = self._executor, self._ready
+        while ready and executor.room:
+            identity, block = ready.popleft()
+            if block.header.height == executor.next_height and block.header.parent == executor.tip_id:
+                executor.push(whole_job(identity, block))
 
     def _deliver(self, reply: Deliver) -> None:
-        """Queue the certified part of a run for execution."""
-        try:
-            run = self._certified_run(reply)
-        except (DecodeError, ValueError) as error:
-            self._links.punish(reply.peer, Offence.INVALID_BLOCK, str(error))
-            self.handle(BadBlocks(peer=reply.peer, height=max(reply.first, self._executor.next_height)))
+        """Queue the certified part of a run for execution; what stands above it is asked for again."""
+        if self._executor.diverged is not None:
             return
-        for identity, block in run:
-            if self._executor.room and block.header.height == self._executor.next_height:
-                self._executor.push(Job(block_id=identity, block=block, transactions=None))
+        tip_id, height = self._next()
+        if reply.first > height:  # Never a lie of this peer: something before it is missing here.
+            self._ask_again(reply.peer, height)
+            return
+        try:
+            run, loose = self._certified_run(reply, tip_id, height)
+        except (DecodeError, ValueError) as error:
+            self.handle(BadBlocks(peer=reply.peer, height=height))
+            _log.warning("false blocks", peer=reply.peer, first=reply.first, reason=str(error))
+            return
+        self._ready.extend(run)
+        self.pump()
+        if loose:
+            self._links.punish(reply.peer, Offence.TIMEOUT, "blocks without a finalization")
+            self._ask_again(reply.peer, self._next()[1])
 
-    def _certified_run(self, reply: Deliver) -> list[tuple[bytes, FinalBlock]]:
-        """The new blocks of a reply up to the last certified one.
+    def _next(self) -> tuple[bytes, int]:
+        """Id below, and height, of the first block that is neither executed nor waits to be."""
+        while self._ready and self._ready[-1][1].header.height < self._executor.next_height:
+            self._ready.clear()  # Consensus was faster.
+        if self._ready:
+            identity, block = self._ready[-1]
+            return identity, block.header.height + 1
+        return self._executor.tip_id, self._executor.next_height
+
+    def _ask_again(self, peer: bytes, height: int) -> None:
+        """Pull from `height` on from others, without holding anything against `peer`."""
+        for effect in self._gossip.handle(BadBlocks(peer=peer, height=height), self._runtime.now_ms()):
+            if not isinstance(effect, Punish):
+                self._carry_out(effect)
+        self._rearm()
+
+    def _certified_run(self, reply: Deliver, parent: bytes, height: int) -> tuple[list[tuple[bytes, FinalBlock]], int]:
+        """The new blocks of a reply up to the last certified one, and how many follow it.
 
         Raises:
             DecodeError: not blocks.
@@ -156,20 +179,19 @@ class CatchUp:
         """
         run: list[tuple[bytes, FinalBlock]] = []
         certified = 0
-        parent, height = self._executor.tip_id, self._executor.next_height
-        for offset, raw in enumerate(reply.blocks):
-            if reply.first + offset < height + len(run):
-                continue
+        for raw in reply.blocks[height - reply.first :]:
             block = decode(FinalBlock, raw)
             header = block.header
             if header.height != height + len(run) or header.parent != parent or header.chain != self._authority.chain:
                 raise ValueError(f"block {header.height} does not follow")
             if body_root(tuple(batch_id(batch) for batch in block.batches)) != header.body_root:
                 raise ValueError(f"body of block {header.height} is not what its header names")
+            if not self._authority.could_justify(block.justification):
+                raise ValueError(f"justification of block {header.height} is malformed")
             parent = block_id(header)
             run.append((parent, block))
             if block.certificate is not None:
                 if not self._authority.certifies(block.certificate, parent, header.height):
                     raise ValueError(f"certificate of block {header.height} is false")
                 certified = len(run)
-        return run[:certified]
+        return run[:certified], len(run) - certified

@@ -5,8 +5,8 @@ block is built and when one is checked, by the same functions.
 """
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from cccnode.codec import Noun
 from cccnode.crypto.merkle import Frontier
@@ -15,7 +15,9 @@ from cccnode.types.scalars import Hash, Height
 from consensus.effects import Ancestor
 
 ROOTS_KEPT = 256
-"""Executed heights whose roots are remembered: E lags by at most 16 heights plus what the slowest quorum lags."""
+"""Executed heights whose roots are at hand: E lags by at most 16 heights plus what the slowest quorum lags."""
+BODIES_MAX = 1_024
+"""Proposed blocks whose lists are remembered: many times the views between two executed blocks."""
 
 
 class Roots(Noun, frozen=True, array_like=True, gc=False):
@@ -38,8 +40,21 @@ class Chain:
     roots: dict[int, Roots]
     window: deque[tuple[int, int]]
     """(time_ms, tx_count) of executed headers within the duplicate window, newest first."""
-    bodies: dict[bytes, tuple[int, Body]]
-    """Height and batch ids of blocks that are not executed yet, by block id."""
+    find_roots: Callable[[int], Roots | None] = lambda _: None
+    """Reads the roots of older heights."""
+    bodies: dict[bytes, tuple[int, Body]] = field(default_factory=dict)
+    """Height and batch ids of blocks that are not executed yet, by block id; changed through `remember`."""
+
+    def remember(self, block_id: bytes, height: int, body: Body) -> None:
+        """A block that is not executed yet lists these batches."""
+        if height > self.height:
+            self.bodies[block_id] = (height, body)
+            if len(self.bodies) > BODIES_MAX:
+                del self.bodies[next(iter(self.bodies))]
+
+    def roots_at(self, height: int) -> Roots | None:
+        """The roots of an executed height; None above it."""
+        return self.roots.get(height) or self.find_roots(height)
 
     def executed(self, block_id: bytes, header: Header, roots: Roots, lifetime_ms: int) -> None:
         """A block was executed and stored."""

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cccnode.codec import DecodeError, decode, encode
+from cccnode.driver.fetching import TICK_MS, Fetches
 from cccnode.driver.links import Links
 from cccnode.driver.messages import IDS_MAX, BatchMessage, BatchPush, BatchReply, BatchRequest, Have
 from cccnode.driver.pool import BatchPool, Entry, make_entry
+from cccnode.driver.quotas import OWN, adopted_from
 from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.stages import Stages
-from cccnode.types.batch import batch_id
-from cccnode.types.errors import POOL_FULL, Fault, fault
-from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX, BATCHES_PER_CREATOR_BYTES_MAX
+from cccnode.types.batch import Batch, batch_id
+from cccnode.types.errors import POOL_FULL, TX_WEIGHT, Fault, fault
+from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX, BLOCK_WEIGHT_MAX
 from cccnode.types.transaction import Verified
 from p2p.frames import Channel
 from p2p.scores import Offence
@@ -28,17 +30,19 @@ FORM_MS = 5
 """A batch is closed after this long, or when it is full (D5)."""
 HAVE_MS = 20
 """Announcements are at least this far apart (J9)."""
-FETCH_RETRY_MS = 200
-"""A missing batch is asked of the next holder after this long."""
-ADOPT_MS = 400
-"""A batch that others announce and that did not arrive is fetched after this long."""
+HAVES_PER_SECOND_MAX = 200
+"""Announcements of one validator in a second: four times what J9 allows, since a long list comes in several."""
+SERVED_PER_SECOND_MAX = 4_096
+"""Batches that one validator is given in a second; it asks again for the rest."""
+STORED_PER_SECOND_MAX = 16
+"""Of these, such as have to be read out of stored blocks."""
+BACKLOG_MAX = 20_000
+"""Transactions that may wait for verification before submissions are refused: about two seconds with PyNaCl."""
+INVALID_MAX = 1_024
+"""Batches remembered as invalid."""
 
 Verify = Callable[[Sequence[bytes]], list[Verified | Fault]]
 """Raw transactions to verdicts, in order: `cccnode.ingress` bound to this chain."""
-
-
-OWN = -1
-"""Stands for this node as a creator where it is not a validator."""
 
 
 class WaitingRoom(Protocol):
@@ -58,7 +62,7 @@ class WaitingRoom(Protocol):
 class BatchStore(Protocol):
     """Durable batches; called in the writer thread, except `get` and `release`."""
 
-    def put(self, batch_id: bytes, raw_batch: bytes, expires_ms: int) -> None:
+    def put(self, batch_id: bytes, raw_batch: bytes, expires_ms: int) -> object:
         """Append."""
 
     def sync(self) -> None:
@@ -73,7 +77,10 @@ class Submission:
     """Transactions that a client handed in together, and whom to tell."""
 
     results: list[tuple[bytes, Fault | None]]
-    """(id, None) once admitted, (id, fault) when refused, the id empty where bytes do not decode; one for each transaction, in order."""
+    """For each transaction, in order: (id, None) once admitted, (id, fault) when refused.
+
+    The id is empty where the bytes do not decode.
+    """
     done: Callable[[list[tuple[bytes, Fault | None]]], None]
     waiting: int = 1
     """Batches not durable yet, plus one while verification runs."""
@@ -95,11 +102,13 @@ class _Job:
 
 
 @dataclass(slots=True)
-class _Fetch:
-    """A batch somebody needs and who may have it."""
+class _Rates:
+    """What one validator asked of this node in the current second."""
 
-    sources: deque[bytes]
-    timer: Timer | None = None
+    since_ms: int
+    haves: int = 0
+    served: int = 0
+    stored: int = 0
 
 
 class Dissemination:
@@ -118,17 +127,21 @@ class Dissemination:
         validators: dict[bytes, int],
         stages: Stages,
         ready: Callable[[Entry], None],
-        stored_batch: Callable[[bytes], Sequence[Verified] | None],
+        spoiled: Callable[[bytes], None],
+        stored_batch: Callable[[bytes], Batch | None],
+        reread: Callable[[Sequence[bytes]], Sequence[Verified]],
     ) -> None:
         """Bind to the node's parts.
 
-        `validators` maps node keys to indices; `ready` is told of each durable batch; `stored_batch` finds one that left
-        the pool with an executed block.
+        `validators` maps node keys to indices; `ready` is told of each durable batch, `spoiled` of each that a block
+        needs and that is invalid; `stored_batch` finds one that left the pool with an executed block, and `reread`
+        decodes it.
         """
         self._runtime, self._links, self._store, self._pool = runtime, links, store, pool
         self._verify, self._waiting_room, self._me, self._validators = verify, waiting_room, me, validators
         self._creator = me if me is not None else OWN
-        self._stages, self._ready, self._stored_batch = stages, ready, stored_batch
+        self._stages, self._ready, self._spoiled = stages, ready, spoiled
+        self._stored_batch, self._reread = stored_batch, reread
         self._jobs: deque[_Job] = deque()
         self._verifying = False
         self._form_timer: Timer | None = None
@@ -137,8 +150,16 @@ class Dissemination:
         self._announce: list[bytes] = []
         self._announce_timer: Timer | None = None
         self._announced_ms = -HAVE_MS
-        self._fetches: dict[bytes, _Fetch] = {}
+        self._fetches = Fetches()
+        self._fetch_timer: Timer | None = None
+        self._fetch_ms = 0
         self._inside: set[bytes] = set()
+        """Batches in verification."""
+        self._paused: dict[bytes, int] = {}
+        """Nodes whose batches are not read because their quota is full, with their index."""
+        self._rates: dict[bytes, _Rates] = {}
+        self.invalid: dict[bytes, None] = {}
+        """Batches that blocks needed and that can never be valid."""
         self._owners: dict[bytes, list[Submission]] = {}
         self.stored: Callable[[Entry], None] = lambda _: None
         """Told of each own batch once it is durable (a non-validator forwards it)."""
@@ -147,16 +168,18 @@ class Dissemination:
 
     # Submissions -----------------------------------------------------------------------------------------------------
 
-    def submit(
-        self, raws: Sequence[bytes], done: Callable[[list[tuple[bytes, Fault | None]]], None]
-    ) -> None:
+    def submit(self, raws: Sequence[bytes], done: Callable[[list[tuple[bytes, Fault | None]]], None]) -> None:
         """Verify, admit, batch and sync `raws`, then call `done` with one (id, fault) for each."""
-        own_bytes = self._pool.creator_bytes(self._creator)
-        if own_bytes > BATCHES_PER_CREATOR_BYTES_MAX:
-            done([(b"", fault(POOL_FULL, bytes=own_bytes)) for _ in raws])
+        if self._pool.quotas.is_full(self._creator) or self.backlog > BACKLOG_MAX:
+            own_bytes = self._pool.quotas.used(self._creator)
+            done([(b"", fault(POOL_FULL, bytes=own_bytes, unverified=self.backlog)) for _ in raws])
             return
         submission = Submission([], done)
         self._enqueue(_Job(raws, lambda verdicts: self._admit_all(submission, verdicts)))
+
+    def check(self, raws: Sequence[bytes], done: Callable[[list[Verified | Fault]], None]) -> None:
+        """Only verify `raws`, in slices like all the rest."""
+        self._enqueue(_Job(raws, done))
 
     def _admit_all(self, submission: Submission, verdicts: list[Verified | Fault]) -> None:
         for verdict in verdicts:
@@ -177,7 +200,11 @@ class Dissemination:
             self._owners[tx_id].append(submission)
             submission.waiting += 1
             return True
-        return self._pool.batch_of(tx_id) is not None
+        entry = self._pool.get(self._pool.batch_of(tx_id) or b"")
+        if entry is not None and not entry.durable:
+            self._owners[tx_id] = [submission]
+            submission.waiting += 1
+        return entry is not None
 
     def _admit_one(self, verified: Verified, submission: Submission) -> Fault | None:
         refusal = self._waiting_room.admit(verified)
@@ -195,9 +222,16 @@ class Dissemination:
             return
         raws = tuple(verified.raw for verified in transactions)
         entry = make_entry(batch_id(raws), transactions, self._creator)
+        held = self._pool.get(entry.id)
+        if held is not None:
+            # Another node made the same batch of the same transactions: its copy is as good as ours.
+            if held.durable:
+                self._acknowledge(held)
+            return
         if self._me is not None:
             # The content may leave before it is durable here: it promises nothing, `Have` and the answer do.
             self._broadcast(Channel.BATCH, encode(BatchPush(raws)))
+        self._pool.quotas.charge(entry.creator, entry.size)
         self._pool.add(entry)
         self._persist(entry)
 
@@ -205,22 +239,22 @@ class Dissemination:
 
     def on_batch_frame(self, peer: bytes, payload: bytes) -> None:
         """A frame on the BATCH channel."""
+        validator = self._validators.get(peer)
+        if validator is None:
+            self._links.punish(peer, Offence.UNSOLICITED, "only validators exchange batches")
+            return
         try:
-            message = decode(BatchMessage, payload)  # type: ignore[arg-type]
+            message: BatchMessage = decode(BatchMessage, payload)  # type: ignore[arg-type]  # a union, see voting
         except DecodeError as error:
             self._links.punish(peer, Offence.MALFORMED, f"batch: {error}")
             return
         match message:
             case BatchPush(batch):
-                creator = self._validators.get(peer)
-                if creator is None:
-                    self._links.punish(peer, Offence.UNSOLICITED, "only validators create batches")
-                else:
-                    self._take(peer, batch, creator)
+                self._take(peer, batch, validator)
             case BatchRequest(ids):
                 self._serve(peer, ids)
             case BatchReply(batch):
-                self._take(peer, batch, None)
+                self._take_answer(peer, batch, validator)
 
     def on_have_frame(self, peer: bytes, payload: bytes) -> None:
         """A frame on the HAVE channel; only validators' words count."""
@@ -232,43 +266,89 @@ class Dissemination:
             return
         if validator is None or self._me is None:
             return
+        rates = self._rate(peer)
+        rates.haves += 1
+        if rates.haves > HAVES_PER_SECOND_MAX:
+            self._links.punish(peer, Offence.FLOOD, "have")
+            return
+        full = self._pool.quotas.is_full(adopted_from(validator))
         for wanted in have.ids:
-            if not self._pool.held_by(wanted, validator) and wanted not in self._inside:
-                self._fetch_later(wanted, peer)
+            if not self._pool.held_by(wanted, validator) and wanted not in self._inside and not full:
+                self._fetches.adopt(wanted, peer, self._runtime.now_ms())
+        self._fetch_soon()
 
-    def _take(self, peer: bytes, batch: tuple[bytes, ...], creator: int | None) -> None:
+    def _take(self, peer: bytes, batch: tuple[bytes, ...], creator: int) -> None:
+        """A batch that its creator pushes."""
+        identity = self._identified(peer, batch)
+        # One that was removed is final already: this push was slower than a quorum.
+        if identity is not None and not self._pool.was_removed(identity):
+            self._verify_batch(peer, identity, batch, creator)
+
+    def _take_answer(self, peer: bytes, batch: tuple[bytes, ...], validator: int) -> None:
+        """A batch that was asked for; another one is late, or was never wanted."""
+        identity = self._identified(peer, batch)
+        if identity is None or identity not in self._fetches:
+            return
+        self._verify_batch(peer, identity, batch, adopted_from(validator))
+
+    def _identified(self, peer: bytes, batch: tuple[bytes, ...]) -> bytes | None:
+        """The id of a batch that is not here yet."""
         if sum(map(len, batch)) > BATCH_BYTES_MAX:
             self._links.punish(peer, Offence.OVERSIZE, "batch")
-            return
+            return None
         identity = batch_id(batch)
-        if creator is None and identity not in self._fetches:
-            return  # Not asked for, or here by now.
-        if identity in self._pool or identity in self._inside:
-            return
-        if creator is not None and self._pool.was_removed(identity):
-            return  # Final already: this push was slower than a quorum.
-        self._inside.add(identity)
-        self._enqueue(_Job(batch, lambda verdicts: self._taken(peer, identity, creator, verdicts)))
-        if creator is not None and self._pool.creator_bytes(creator) > BATCHES_PER_CREATOR_BYTES_MAX:
-            self._links.pause(peer, Channel.BATCH, paused=True)
+        return None if identity in self._pool or identity in self._inside else identity
 
-    def _taken(self, peer: bytes, identity: bytes, creator: int | None, verdicts: list[Verified | Fault]) -> None:
+    def _verify_batch(self, peer: bytes, identity: bytes, batch: tuple[bytes, ...], creator: int) -> None:
+        """Queue it for verification; what a block needs is nobody's debt, the block bounds it."""
+        quotas, size = self._pool.quotas, sum(map(len, batch))
+        charged = None if self._fetches.is_needed(identity) else creator
+        if charged is not None and charged < 0 and quotas.is_full(charged):
+            return  # Adopted on the word of one who announced too much.
+        quotas.charge(charged, size)
+        self._inside.add(identity)
+        self._enqueue(_Job(batch, lambda verdicts: self._taken(peer, identity, charged, size, verdicts)))
+        if charged is not None and charged >= 0 and quotas.is_full(charged):
+            self._pause(peer, charged)
+
+    def _taken(
+        self, peer: bytes, identity: bytes, charged: int | None, size: int, verdicts: list[Verified | Fault]
+    ) -> None:
         self._inside.discard(identity)
-        bad = next((verdict for verdict in verdicts if isinstance(verdict, Fault)), None)
-        if bad is not None:
-            self._links.punish(peer, Offence.INVALID_BATCH, str(bad))
-            return
         if identity in self._pool:
+            self._pool.quotas.release(charged, size)  # This node made the same batch meanwhile.
             return
-        entry = make_entry(identity, [v for v in verdicts if isinstance(v, Verified)], creator)
+        good = [verdict for verdict in verdicts if isinstance(verdict, Verified)]
+        weight = sum(verified.weight for verified in good)
+        reason = next((verdict for verdict in verdicts if isinstance(verdict, Fault)), None)
+        if reason is None and weight > BLOCK_WEIGHT_MAX:
+            reason = fault(TX_WEIGHT, weight=weight, limit=BLOCK_WEIGHT_MAX)  # No block could ever list it.
+        if reason is not None:
+            self._pool.quotas.release(charged, size)
+            self._resume()
+            self._refuse(peer, identity, reason)
+            return
+        entry = make_entry(identity, good, charged)
         self._pool.add(entry)
         self._persist(entry)
+
+    def _refuse(self, peer: bytes, identity: bytes, reason: Fault) -> None:
+        """The id commits to the bytes, so nobody else can have a valid batch of this id."""
+        self._links.punish(peer, Offence.INVALID_BATCH, str(reason))
+        if self._fetches.is_needed(identity):
+            self.invalid[identity] = None
+            if len(self.invalid) > INVALID_MAX:
+                del self.invalid[next(iter(self.invalid))]
+            self._spoiled(identity)
+        self._fetches.drop((identity,))
 
     def reload(self, identity: bytes, transactions: Sequence[Verified]) -> None:
         """A batch that was durable before the restart."""
         if identity in self._pool:
             return
-        self._pool.add(make_entry(identity, transactions, None))
+        entry = make_entry(identity, transactions, OWN if self._me is None else None)
+        self._pool.quotas.charge(entry.creator, entry.size)
+        self._pool.add(entry)
         self._durable(identity)
 
     # Fetching --------------------------------------------------------------------------------------------------------
@@ -279,55 +359,62 @@ class Dissemination:
             return
         stored = self._stored_batch(identity)
         if stored is not None:
-            entry = make_entry(identity, stored, None)
+            entry = make_entry(identity, self._reread(stored), None)
             entry.executed = True
             self._pool.add(entry)
             self._durable(identity)
             return
-        fetch = self._fetches.setdefault(identity, _Fetch(deque()))
-        for source in sources:
-            if source not in fetch.sources:
-                fetch.sources.appendleft(source)
-        if fetch.timer is None or not fetch.sources:
-            self._ask(identity)
-
-    def _fetch_later(self, identity: bytes, peer: bytes) -> None:
-        fetch = self._fetches.get(identity)
-        if fetch is None:
-            fetch = self._fetches[identity] = _Fetch(deque())
-            fetch.timer = self._runtime.call_later(ADOPT_MS, lambda: self._ask(identity))
-        if peer not in fetch.sources:
-            fetch.sources.append(peer)
-
-    def _ask(self, identity: bytes) -> None:
-        fetch = self._fetches.get(identity)
-        if fetch is None:
-            return
-        if fetch.timer is not None:
-            fetch.timer.cancel()
-        connected = self._links.connected()
-        for _ in range(len(fetch.sources)):
-            source = fetch.sources[0]
-            fetch.sources.rotate(-1)
-            if source in connected:
-                self._links.send(source, Channel.BATCH, encode(BatchRequest((identity,))))
-                break
-        fetch.timer = self._runtime.call_later(FETCH_RETRY_MS, lambda: self._ask(identity))
+        self._fetches.need(identity, sources, self._runtime.now_ms())
+        self._fetch_soon()
 
     def give_up(self, identities: Iterable[bytes]) -> None:
-        """These batches are final and stored, or nobody needs them any more."""
-        for identity in identities:
-            fetch = self._fetches.pop(identity, None)
-            if fetch is not None and fetch.timer is not None:
-                fetch.timer.cancel()
+        """These batches are here, or nobody needs them any more."""
+        self._fetches.drop(identities)
+
+    def _fetch_soon(self) -> None:
+        """Arm the timer for the next request; requests of the same moment share a message."""
+        due_ms = self._fetches.next_ms()
+        if due_ms is None or (self._fetch_timer is not None and self._fetch_ms <= due_ms):
+            return
+        if self._fetch_timer is not None:
+            self._fetch_timer.cancel()
+        self._fetch_ms = due_ms
+        wait_ms = due_ms - self._runtime.now_ms()
+        self._fetch_timer = self._runtime.call_later(max(0, wait_ms), self._fetch)
+
+    def _fetch(self) -> None:
+        self._fetch_timer = None
+        now_ms = self._runtime.now_ms()
+        for source, ids in self._fetches.due(now_ms, self._links.connected()).items():
+            self._links.send(source, Channel.BATCH, encode(BatchRequest(tuple(ids))))
+        due_ms = self._fetches.next_ms()
+        if due_ms is not None:
+            self._fetch_ms = max(due_ms, now_ms + TICK_MS)
+            self._fetch_timer = self._runtime.call_later(self._fetch_ms - now_ms, self._fetch)
 
     def _serve(self, peer: bytes, ids: Sequence[bytes]) -> None:
+        """Answer as far as this second's share of the peer, and its queue, go."""
+        rates = self._rate(peer)
         for identity in ids:
             entry = self._pool.ready(identity)
-            transactions = entry.transactions if entry is not None else self._stored_batch(identity)
-            if transactions is not None:
-                raws = tuple(verified.raw for verified in transactions)
-                self._links.send(peer, Channel.BATCH, encode(BatchReply(raws)))
+            batch = entry.raws if entry is not None else None
+            if batch is None and self._pool.was_removed(identity) and rates.stored < STORED_PER_SECOND_MAX:
+                rates.stored += 1
+                batch = self._stored_batch(identity)
+            if batch is None:
+                continue
+            rates.served += 1
+            if rates.served > SERVED_PER_SECOND_MAX:
+                return
+            if not self._links.send(peer, Channel.BATCH, encode(BatchReply(batch))):
+                return
+
+    def _rate(self, peer: bytes) -> _Rates:
+        now_ms = self._runtime.now_ms()
+        rates = self._rates.get(peer)
+        if rates is None or now_ms - rates.since_ms >= 1_000:
+            rates = self._rates[peer] = _Rates(now_ms)
+        return rates
 
     # Verification in slices ------------------------------------------------------------------------------------------
 
@@ -393,15 +480,16 @@ class Dissemination:
             self._sync()
         for entry in group:
             self._durable(entry.id)
-            if entry.creator == self._creator:
-                self._acknowledge(entry)
+            self._acknowledge(entry)
 
     def _acknowledge(self, entry: Entry) -> None:
         """Whoever handed these in may be told: they are on disk here."""
-        for verified in entry.transactions:
-            for submission in self._owners.pop(verified.id, ()):
-                submission.settle()
-        self.stored(entry)
+        if self._owners:
+            for verified in entry.transactions:
+                for submission in self._owners.pop(verified.id, ()):
+                    submission.settle()
+        if entry.creator == self._creator:
+            self.stored(entry)
 
     def _durable(self, identity: bytes) -> None:
         self.give_up((identity,))
@@ -432,11 +520,18 @@ class Dissemination:
 
     def greet(self, peer: bytes) -> None:
         """A validator connected: tell it which batches wait here, so that it can fetch what it lacks."""
-        if self._me is None or peer not in self._validators:
+        validator = self._validators.get(peer)
+        if self._me is None or validator is None:
             return
+        if self._pool.quotas.is_full(validator):
+            self._pause(peer, validator)
         ids = [entry.id for entry in self._pool if entry.durable]
         for first in range(0, len(ids), IDS_MAX):
             self._links.send(peer, Channel.HAVE, encode(Have(tuple(ids[first : first + IDS_MAX]))))
+
+    def farewell(self, peer: bytes) -> None:
+        """A node is gone, and with it what was paused on its link."""
+        self._paused.pop(peer, None)
 
     def _broadcast(self, channel: Channel, payload: bytes) -> None:
         connected = self._links.connected()
@@ -454,7 +549,15 @@ class Dissemination:
         for entry in removed:
             if entry.durable and not entry.executed:
                 self._store.release(entry.id)
-        for node, index in self._validators.items():
-            if self._pool.creator_bytes(index) <= BATCHES_PER_CREATOR_BYTES_MAX // 2:
-                self._links.pause(node, Channel.BATCH, paused=False)
+        self._resume()
         return removed
+
+    def _pause(self, peer: bytes, creator: int) -> None:
+        """J8: a creator that has too much waiting is not read."""
+        self._paused[peer] = creator
+        self._links.pause(peer, Channel.BATCH, paused=True)
+
+    def _resume(self) -> None:
+        for peer in [peer for peer, creator in self._paused.items() if self._pool.quotas.has_room(creator)]:
+            del self._paused[peer]
+            self._links.pause(peer, Channel.BATCH, paused=False)

@@ -14,6 +14,7 @@ from cccnode.ingress import trusted_transactions
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.transition import Execution, Outcome
 from cccnode.ledger.window import Window
+from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock
 from cccnode.types.errors import DIVERGED, Fault, fault
 from cccnode.types.transaction import Verified
@@ -36,8 +37,16 @@ class Job:
 
     block_id: bytes
     block: FinalBlock
+    batch_ids: tuple[bytes, ...]
+    """What the block lists."""
     transactions: Sequence[Verified] | None
     """Already verified here; None where the block came whole under a certificate (J19)."""
+
+
+def whole_job(block_id: bytes, block: FinalBlock) -> Job:
+    """The job of a block that came with its transactions."""
+    ids = tuple(batch_id(batch) for batch in block.batches)
+    return Job(block_id=block_id, block=block, batch_ids=ids, transactions=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +86,12 @@ class Executor:
     @property
     def room(self) -> bool:
         """Whether more blocks may be queued."""
-        return len(self._queue) < QUEUE_MAX
+        return len(self._queue) < QUEUE_MAX and self.diverged is None
+
+    @property
+    def queued(self) -> set[bytes]:
+        """Ids of the blocks that are final and not executed yet."""
+        return {job.block_id for job in self._queue}
 
     @property
     def tip_id(self) -> bytes:
@@ -106,6 +120,8 @@ class Executor:
         except StopIteration:
             return
         except Fault as reason:
+            if reason.spec is not DIVERGED:
+                raise  # A damaged disk or a bug: nothing to go on with.
             self.diverged = reason
             self._failed(reason)
             return
@@ -176,7 +192,7 @@ class Executor:
             Fault: storage/DIVERGED.
         """
         header = job.block.header
-        roots = self._chain.roots.get(header.exec_height)
+        roots = self._chain.roots_at(header.exec_height)
         if roots is not None and (roots.state_root, roots.results_root) != (header.state_root, header.results_root):
             raise fault(
                 DIVERGED,

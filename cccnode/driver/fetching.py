@@ -5,6 +5,7 @@ A batch that was only announced is fetched a little later, and only from those w
 argument.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ ADOPT_ROUNDS_MAX: Final = 2
 """The same for a batch that is only announced."""
 FETCHES_MAX: Final = 4 * BLOCK_BATCHES_MAX
 """Batches that are fetched at a time."""
+ADOPTIONS_MAX: Final = 1_024
+"""Of these, such as one node alone brought up by announcing them."""
 ASKED_AT_ONCE: Final = 512
 """Batches asked of one node at a time."""
 
@@ -35,6 +38,8 @@ class _Fetch:
     due_ms: int
     needed: bool
     """Whether a block needs it."""
+    opener: bytes | None = None
+    """Who announced it first, if that is why it is fetched."""
     tries: int = 0
 
 
@@ -44,6 +49,7 @@ class Fetches:
     def __init__(self) -> None:
         """Nothing is missing."""
         self._fetches: dict[bytes, _Fetch] = {}
+        self._opened: Counter[bytes] = Counter()
 
     def __contains__(self, identity: bytes) -> bool:
         """Whether this batch is being fetched."""
@@ -74,16 +80,19 @@ class Fetches:
         """`source` says that it has this batch, which did not arrive here yet."""
         fetch = self._fetches.get(identity)
         if fetch is None:
-            if len(self._fetches) >= FETCHES_MAX // 2:
+            if self._opened[source] >= ADOPTIONS_MAX or len(self._fetches) >= FETCHES_MAX // 2:
                 return  # The other half is for what blocks need.
-            fetch = self._fetches[identity] = _Fetch([], now_ms + ADOPT_MS, needed=False)
+            self._opened[source] += 1
+            fetch = self._fetches[identity] = _Fetch([], now_ms + ADOPT_MS, needed=False, opener=source)
         if source not in fetch.sources:
             fetch.sources.append(source)
 
     def drop(self, identities: Iterable[bytes]) -> None:
         """These are here, or nobody needs them any more."""
         for identity in identities:
-            self._fetches.pop(identity, None)
+            fetch = self._fetches.pop(identity, None)
+            if fetch is not None and fetch.opener is not None:
+                self._opened[fetch.opener] -= 1
 
     def next_ms(self) -> int | None:
         """When `due` has something to say."""

@@ -4,36 +4,37 @@
 calls on one thread; whatever takes long is cut into slices or done in a writer thread.
 """
 
-import heapq
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from cccnode.codec import decode_trusted
-from cccnode.crypto.hashing import ZERO
 from cccnode.driver.catch_up import Authority, CatchUp
-from cccnode.driver.chain import ROOTS_KEPT, Chain, Roots
 from cccnode.driver.dissemination import Dissemination
-from cccnode.driver.execution import Applied, Executor, Job
+from cccnode.driver.execution import Applied, Executor, Job, whole_job
 from cccnode.driver.links import Links
 from cccnode.driver.pool import BatchPool, Entry
+from cccnode.driver.restart import newest_root, rebuild_chain, rebuild_window
 from cccnode.driver.runtime import Runtime
 from cccnode.driver.stages import Stages
 from cccnode.driver.voting import VoteJournal, Voting
+from cccnode.driver.waiters import Waiters
 from cccnode.ingress import decode_transactions, trusted_transactions
+from cccnode.ledger.receipts import outcome_of
 from cccnode.ledger.registry import Registry
-from cccnode.ledger.window import Window
 from cccnode.mempool import Caps, Mempool
 from cccnode.types.batch import Batch, batch_id
 from cccnode.types.block import FinalBlock, Header, block_id
-from cccnode.types.errors import Fault
+from cccnode.types.errors import POOL_FULL, POOL_NOT_READY, Fault, fault
 from cccnode.types.receipt import Receipt
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord, epoch_record_hash, quorum
-from consensus.config import Config, Root, Sign, VerifyMany
+from consensus.config import Config, Sign, VerifyMany
 from consensus.effects import Effect, Finalized, FinalizedBlock
 from consensus.engine import Engine
-from consensus.records import BlockRecord, Record
+from consensus.records import BlockRecord, Record, record_view
 from p2p.events import Behind, Contact, Forget, Item, Linked, Registered, Submit, Tip, Unlinked
 from p2p.frames import Channel
 from p2p.gossip import Gossip
@@ -41,7 +42,13 @@ from p2p.scores import Offence
 from storage.batches import BatchStore
 from storage.store import Store
 
+_log = structlog.get_logger("replica")
+
 Submitted = tuple[bytes, Fault | None]
+FINAL_AHEAD_MAX = 256
+"""Heights above the queue for which a final block's list is kept; what is higher comes whole, by catch-up."""
+FOREIGN_BYTES_MAX = 1024 * 1024
+"""Forwarded transactions of one node under verification; beyond that they are not read for a while."""
 RECENT_BLOCKS = 32
 """Executed blocks whose batches are remembered over a restart: twice the tail that may be unexecuted elsewhere."""
 
@@ -74,6 +81,8 @@ class Opened:
     batches: BatchStore
     journal: VoteJournal | None
     """None: this node does not vote."""
+    first_sequence: int
+    """Of the journal's first record; the others follow without gaps."""
     records: Sequence[Record]
     observe: str | None
     """Name of the error for which it must not vote in this epoch, such as consensus/JOURNAL_LOST."""
@@ -113,8 +122,8 @@ class Replica:
         self.registry, self.store, self.chain_id = registry, opened.store, chain_id
         self.stages = Stages()
         self.validators = {key: i for i, validator in enumerate(record.validators) for key in validator.node_keys}
-        self.window = _rebuild_window(self.store, record)
-        self.chain = _rebuild_chain(self.store, record)
+        self.window = rebuild_window(self.store, record)
+        self.chain = rebuild_chain(self.store, record)
         self.pool = BatchPool(quorum=quorum(len(record.validators)))
         self.mempool = Mempool(registry, caps)
         self.final = _FinalBlocks(height=self.chain.height)
@@ -122,8 +131,12 @@ class Replica:
         """Called after each executed block: index, metrics, waiters of the RPC."""
         self._batches = opened.batches
         self._contacts = tuple(contacts)
-        self._waiters: dict[bytes, list[Callable[[], None]]] = {}
-        self._deadlines: list[tuple[int, bytes]] = []
+        self.waiters = Waiters()
+        self._foreign: Counter[bytes] = Counter()
+        """Bytes of forwarded transactions that are not answered yet, by the node that sent them."""
+        self._stored_height = -1
+        self._stored_batches: dict[bytes, Batch] = {}
+        """Batches of the one stored block that was read last."""
         me = identity.validator
         self.dissemination = Dissemination(
             runtime=runtime,
@@ -136,7 +149,9 @@ class Replica:
             validators=self.validators,
             stages=self.stages,
             ready=self._batch_ready,
+            spoiled=self._batch_spoiled,
             stored_batch=self._stored_batch,
+            reread=lambda raws: trusted_transactions(registry, raws),
         )
         self.dissemination.stored = self._own_batch_stored
         self.executor = Executor(
@@ -148,7 +163,7 @@ class Replica:
             limits=record.limits,
             stages=self.stages,
             applied=self._applied,
-            failed=lambda _: None,
+            failed=self._diverged,
         )
         self.catch_up = CatchUp(
             runtime=runtime,
@@ -162,7 +177,7 @@ class Replica:
         self.voting: Voting | None = None
         self._effects: list[Effect] = []
         if me is not None:
-            root = _root(self.store, genesis_header)
+            root = newest_root(self.store, genesis_header)
             config = Config(
                 chain=chain_id,
                 epoch=record.epoch,
@@ -185,6 +200,9 @@ class Replica:
                 links=links,
                 engine=engine,
                 journal=opened.journal,
+                journaled=[
+                    (record_view(held), opened.first_sequence + offset) for offset, held in enumerate(opened.records)
+                ],
                 record=record,
                 record_hash=config.record_hash,
                 chain_id=chain_id,
@@ -200,11 +218,9 @@ class Replica:
             self._effects = effects
             # What this node voted for may become final: its batches stay, whatever their deadlines.
             for record_found in opened.records:
-                if isinstance(record_found, BlockRecord) and record_found.header.height > self.chain.height:
-                    self.chain.bodies[block_id(record_found.header)] = (
-                        record_found.header.height,
-                        record_found.body,
-                    )
+                if isinstance(record_found, BlockRecord):
+                    header = record_found.header
+                    self.chain.remember(block_id(header), header.height, record_found.body)
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -215,13 +231,13 @@ class Replica:
             if recent is not None:
                 self.pool.remove([batch_id(batch) for batch in recent.batches], height)
         for block in self.store.unapplied():
-            self.executor.push(Job(block_id=block_id(block.header), block=block, transactions=None))
+            self.executor.push(whole_job(block_id(block.header), block))
         own: list[Verified] = []
         for identity in self._batches.ids():
             raw = self._batches.get(identity)
             if raw is None:
                 continue
-            transactions = trusted_transactions(self.registry, decode_trusted(Batch, raw))  # type: ignore[arg-type]
+            transactions = trusted_transactions(self.registry, decode_trusted(Batch, raw))
             if all(verified.id in self.window for verified in transactions):
                 self._batches.release(identity)
                 continue
@@ -243,10 +259,13 @@ class Replica:
 
     def on_unlinked(self, peer: bytes) -> None:
         """A node is gone."""
+        self.dissemination.farewell(peer)
         self.catch_up.handle(Unlinked(peer=peer))
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """Bytes from a connected node."""
+        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK}:
+            return  # It stays readable, and takes no part.
         match channel:
             case Channel.CONSENSUS:
                 if self.voting is not None:
@@ -264,6 +283,9 @@ class Replica:
 
     def submit(self, raws: Sequence[bytes], done: Callable[[list[Submitted]], None]) -> None:
         """Check, admit and make durable; `done` gets one answer for each once all are synced (J7)."""
+        if self.executor.diverged is not None:
+            done([(b"", fault(POOL_NOT_READY, state="diverged")) for _ in raws])
+            return
         self.dissemination.submit(raws, done)
 
     def id_of(self, raw: bytes) -> bytes:
@@ -280,48 +302,48 @@ class Replica:
         receipt = decode_trusted(Receipt, receipts[found.position])
         return Decision(height=found.height, position=found.position, code=receipt.code)
 
-    def when_decided(self, tx_id: bytes, valid_until_ms: int | None, call: Callable[[], None]) -> Callable[[], None]:
-        """Call once when it is executed or its deadline is final; returns how to call that off."""
-        self._waiters.setdefault(tx_id, []).append(call)
-        if valid_until_ms is not None:
-            heapq.heappush(self._deadlines, (valid_until_ms, tx_id))
-
-        def cancel() -> None:
-            calls = self._waiters.get(tx_id, [])
-            if call in calls:
-                calls.remove(call)
-            if not calls:
-                self._waiters.pop(tx_id, None)
-
-        return cancel
-
     def _own_batch_stored(self, entry: Entry) -> None:
         """An own batch is durable; a node that does not create batches for blocks passes its transactions on (J8)."""
         if self.identity.validator is None:
             self._forward(entry.transactions)
 
-    def _forward(self, transactions: Sequence[Verified]) -> None:
+    def _forward(self, transactions: Sequence[Verified], hops: int | None = None) -> None:
         items = tuple(
             Item(tx_id=verified.id, raw=verified.raw, valid_until_ms=verified.transaction.valid_until_ms)
             for verified in transactions
         )
-        self.catch_up.handle(Submit(items=items))
+        self.catch_up.handle(Submit(items=items, hops=hops))
 
     def _arrived(self, peer: bytes, transactions: Sequence[bytes], hops: int) -> None:
-        """Transactions from a node that is not a validator."""
+        """Transactions that another node passes on: checked like a client's, and a bounded amount of them at a time."""
+        size = sum(map(len, transactions))
+        self._foreign[peer] += size
+        if self._foreign[peer] > FOREIGN_BYTES_MAX:
+            self.links.pause(peer, Channel.TX, paused=True)
+
+        def finished(faults: Iterable[Fault | None]) -> None:
+            self._foreign[peer] -= size
+            if self._foreign[peer] <= FOREIGN_BYTES_MAX // 2:
+                self.links.pause(peer, Channel.TX, paused=False)
+                self._foreign.pop(peer) if not self._foreign[peer] else None
+            bad = next((refusal for refusal in faults if refusal is not None), None)
+            if bad is not None:  # Whoever passes transactions on has checked them.
+                self.links.punish(peer, Offence.INVALID_TRANSACTION, str(bad))
+
+        def submitted(results: list[Submitted]) -> None:
+            # An id tells that the bytes were good; what the state has against a transaction is nobody's offence.
+            finished(refusal for tx_id, refusal in results if not tx_id and not _is_busy(refusal))
+
+        def checked(verdicts: list[Verified | Fault]) -> None:
+            good = [verdict for verdict in verdicts if isinstance(verdict, Verified)]
+            if good and hops > 0:
+                self._forward(good, hops)
+            finished(verdict for verdict in verdicts if isinstance(verdict, Fault))
+
         if self.identity.validator is not None:
-            self.dissemination.submit(transactions, lambda _: None)
-            return
-        verdicts = decode_transactions(self.registry, self.chain_id, transactions)
-        if any(isinstance(verdict, Fault) for verdict in verdicts):
-            self.links.punish(peer, Offence.INVALID_TRANSACTION, "forwarded")
-        items = tuple(
-            Item(tx_id=verdict.id, raw=verdict.raw, valid_until_ms=verdict.transaction.valid_until_ms)
-            for verdict in verdicts
-            if not isinstance(verdict, Fault)
-        )
-        if items and hops > 0:
-            self.catch_up.handle(Submit(items=items, hops=hops))
+            self.dissemination.submit(transactions, submitted)
+        else:
+            self.dissemination.check(transactions, checked)
 
     # Blocks ----------------------------------------------------------------------------------------------------------
 
@@ -331,11 +353,21 @@ class Replica:
         if self.voting is not None:
             self.voting.batch_ready(entry)
 
+    def _batch_spoiled(self, identity: bytes) -> None:
+        if self.voting is not None:
+            self.voting.batch_spoiled(identity)
+
+    def _diverged(self, reason: Fault) -> None:
+        """This node's results are wrong: it votes no more, so that it harms nobody, and stays readable."""
+        _log.error("diverged", reason=str(reason))
+        if self.voting is not None:
+            self.voting.stop()
+
     def _finalized(self, final: Finalized) -> None:
         """Consensus knows of a final chain."""
         self.final.height = max(self.final.height, final.proposal.height)
         for block in final.blocks:
-            if block.header.height >= self.executor.next_height:
+            if 0 <= block.header.height - self.executor.next_height < FINAL_AHEAD_MAX:
                 self.final.blocks[block.header.height] = (block, final)
         self._execute_final()
         if self.final.height >= self.executor.next_height:
@@ -365,6 +397,7 @@ class Replica:
                         final.certificate if own else None,
                         block.justification,
                     ),
+                    batch_ids=tuple(block.body),
                     transactions=[verified for entry in present for verified in entry.transactions],
                 )
             )
@@ -377,47 +410,69 @@ class Replica:
         self.final.height = max(self.final.height, outcome.height)
         self.mempool.forget(outcome.decided)
         self.mempool.expire(outcome.time_ms)
+        self._judge_creators(applied)
         self._clear_batches(applied)
         if self.voting is not None:
             self.voting.executed(block.header, len(outcome.receipts))
             self.voting.pending_changed()
         else:
             self.catch_up.handle(Forget(tx_ids=outcome.decided))
+            self._clear_forwarded(outcome.decided)
         self._execute_final()
+        self.catch_up.pump()
         self._tell_tip()
         for hook in self.decided_hooks:
             hook(applied)
-        self._wake(outcome.decided, outcome.time_ms)
+        self.waiters.wake(outcome.decided, outcome.time_ms)
 
     def _clear_batches(self, applied: Applied) -> None:
         """Batches of the block, and those that expired; never what a block that may still become final lists (J10)."""
         listed = {batch for _, body in self.chain.bodies.values() for batch in body}
-        executed = [batch_id(batch) for batch in applied.job.block.batches]
-        self.dissemination.clear((batch for batch in executed if batch not in listed), applied.outcome.height)
+        self.dissemination.clear(
+            (batch for batch in applied.job.batch_ids if batch not in listed), applied.outcome.height
+        )
         expired = self.pool.expired(applied.outcome.time_ms)
         self.dissemination.clear(batch for batch in expired if batch not in listed)
 
-    def _stored_batch(self, identity: bytes) -> Sequence[Verified] | None:
+    def _clear_forwarded(self, decided: Sequence[bytes]) -> None:
+        """A node that does not validate keeps what it forwarded until all of it is decided (J8)."""
+        touched = {batch for tx_id in decided if (batch := self.pool.batch_of(tx_id)) is not None}
+        entries = [entry for batch in sorted(touched) if (entry := self.pool.ready(batch)) is not None]
+        self.dissemination.clear(
+            entry.id for entry in entries if all(verified.id in self.window for verified in entry.transactions)
+        )
+
+    def _judge_creators(self, applied: Applied) -> None:
+        """J8: whoever fills its batches with what every honest node would refuse gets less room."""
+        codes = dict(zip(applied.outcome.decided, applied.outcome.codes, strict=True))
+        for batch in applied.job.batch_ids:
+            entry = self.pool.get(batch)
+            if entry is not None and entry.creator is not None and entry.creator >= 0:
+                found = [codes[verified.id] for verified in entry.transactions if verified.id in codes]
+                refused = sum(outcome_of(code) == "refused" for code in found)
+                self.pool.quotas.judge(entry.creator, decided=len(found), refused=refused)
+
+    def _stored_batch(self, identity: bytes) -> Batch | None:
         """A batch that left the pool with an executed block."""
         height = self.pool.executed_at(identity)
-        block = self.store.block(height) if height is not None else None
-        if block is None:
+        if height is not None and height != self._stored_height:
+            block = self.store.block(height)
+            batches = block.batches if block is not None else ()
+            self._stored_height, self._stored_batches = height, {batch_id(batch): batch for batch in batches}
+        return self._stored_batches.get(identity)
+
+    def listed(self, batch: bytes) -> tuple[int, bool] | None:
+        """Height of a block that lists a batch, and whether that block is final; None while no known block does."""
+        final = self.executor.queued | {block.block_id for block, _ in self.final.blocks.values()}
+        found = [(block not in final, height) for block, (height, body) in self.chain.bodies.items() if batch in body]
+        if not found:
             return None
-        raws = next(batch for batch in block.batches if batch_id(batch) == identity)
-        return trusted_transactions(self.registry, raws)
+        proposed, height = min(found)
+        return height, not proposed
 
     def _tell_tip(self) -> None:
-        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id))
-
-    def _wake(self, decided: Sequence[bytes], time_ms: int) -> None:
-        if not self._waiters:
-            return
-        ready = [tx_id for tx_id in decided if tx_id in self._waiters]
-        while self._deadlines and self._deadlines[0][0] <= time_ms:
-            ready.append(heapq.heappop(self._deadlines)[1])
-        for tx_id in ready:
-            for call in self._waiters.pop(tx_id, ()):
-                call()
+        have = self.executor.next_height - 1
+        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, have=have))
 
 
 class _WaitingRoom:
@@ -440,55 +495,5 @@ class _WaitingRoom:
         return self._replica.mempool.take()
 
 
-def _root(store: Store, genesis_header: Header) -> Root:
-    """The newest executed block, for the engine to start from."""
-    applied = store.applied
-    assert applied is not None, "the store is initialised"
-    if applied.height == 0:
-        return Root(header=genesis_header, block_id=applied.block_id, view=0)
-    block = store.block(applied.height)
-    assert block is not None, "the applied block is stored"
-    certificate = block.certificate
-    view = certificate.proposal.view if certificate is not None else block.header.view
-    return Root(header=block.header, block_id=applied.block_id, view=view, certificate=certificate)
-
-
-def _rebuild_chain(store: Store, record: EpochRecord) -> Chain:
-    """The newest part of the chain out of what is stored."""
-    applied = store.applied
-    assert applied is not None, "the store is initialised"
-    window: deque[tuple[int, int]] = deque()
-    for height in range(applied.height, 0, -1):
-        header = store.header(height)
-        if header is None or header.time_ms <= applied.time_ms - record.limits.tx_lifetime_max_ms:
-            break
-        window.append((header.time_ms, header.tx_count))
-    roots = {}
-    for height in range(max(0, applied.height - ROOTS_KEPT + 1), applied.height + 1):
-        then = store.applied_at(height)
-        if then is not None:
-            roots[height] = Roots(height, then.state_root, then.results.root())
-    return Chain(
-        height=applied.height,
-        block_id=applied.block_id,
-        history=applied.history,
-        roots=roots,
-        window=window,
-        bodies={},
-    )
-
-
-def _rebuild_window(store: Store, record: EpochRecord) -> Window:
-    """The duplicate window out of stored receipts (J5)."""
-    applied = store.applied
-    assert applied is not None, "the store is initialised"
-    lifetime = record.limits.tx_lifetime_max_ms
-    blocks: list[tuple[int, int, list[bytes]]] = []
-    for height in range(applied.height, 0, -1):
-        header = store.header(height)
-        if header is None or header.time_ms <= applied.time_ms - lifetime:
-            break
-        receipts = store.receipts(height) or []
-        ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
-        blocks.append((height, header.time_ms, [tx_id for tx_id in ids if tx_id != ZERO]))
-    return Window.rebuilt(lifetime, reversed(blocks))
+def _is_busy(refusal: Fault | None) -> bool:
+    return refusal is not None and refusal.spec in {POOL_FULL, POOL_NOT_READY}

@@ -1,6 +1,7 @@
-"""The world as the driver sees it: time, deferred calls, writer threads.  Injected, so that a whole network runs from one seed.
+"""The world as the driver sees it: time, deferred calls, writer threads.
 
-`AsyncioRuntime` is the real one; the simulation has its own with virtual time (architecture D14).
+Injected, so that a whole network runs from one seed: `AsyncioRuntime` is the real one, the simulation has its own with
+virtual time (architecture D14).
 """
 
 import asyncio
@@ -54,6 +55,8 @@ class AsyncioRuntime:
         self._loop = loop
         self._fail = fail
         self._writers: dict[str, ThreadPoolExecutor] = {}
+        self.timed: Callable[[str, float], None] = lambda writer, seconds: None
+        """Told, in the writer's thread, how long each of its jobs took."""
 
     def now_ms(self) -> int:
         """See `Runtime`."""
@@ -69,31 +72,39 @@ class AsyncioRuntime:
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """See `Runtime`."""
-        self._loop.call_soon(self._guarded, callback)
+        self._loop.call_soon(self.guarded, callback)
 
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> Timer:
         """See `Runtime`."""
-        return self._loop.call_later(delay_ms / 1000, self._guarded, callback)
+        return self._loop.call_later(delay_ms / 1000, self.guarded, callback)
 
     def run_in_writer(self, writer: str, job: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         """See `Runtime`."""
         if writer not in self._writers:
             self._writers[writer] = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"writer-{writer}")
 
+        def timed() -> T:
+            started = time.monotonic()
+            try:
+                return job()
+            finally:
+                self.timed(writer, time.monotonic() - started)
+
         def finished(future: Future[T]) -> None:
             error = future.exception()
             result: Any = error if error is not None else future.result()
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._guarded, lambda: done(result))
+                self._loop.call_soon_threadsafe(self.guarded, lambda: done(result))
 
-        self._writers[writer].submit(job).add_done_callback(finished)
+        self._writers[writer].submit(timed).add_done_callback(finished)
 
     def close(self) -> None:
         """Wait for the writers to finish what they have begun."""
         for executor in self._writers.values():
             executor.shutdown(wait=True)
 
-    def _guarded(self, callback: Callable[[], None]) -> None:
+    def guarded(self, callback: Callable[[], None]) -> None:
+        """Call now; what it raises stops the node, whoever called."""
         try:
             callback()
         except BaseException as error:  # noqa: BLE001 - whatever escapes must stop the node, not vanish in the loop

@@ -5,13 +5,14 @@ the records that precede it are durable.  Blocks are built and checked here, bec
 batches and the executed results.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cccnode.codec import DecodeError, decode, encode
 from cccnode.crypto.hashing import ZERO
-from cccnode.driver.chain import Chain
+from cccnode.driver.chain import Chain, Roots
 from cccnode.driver.dissemination import Dissemination
 from cccnode.driver.links import Links
 from cccnode.driver.pool import BatchPool, Entry
@@ -20,7 +21,7 @@ from cccnode.driver.stages import Stages
 from cccnode.ledger.validity import CheckedBatch, check_body, check_window
 from cccnode.types.block import HEADER_VERSION, Body, Header, block_id, body_root
 from cccnode.types.errors import Fault
-from cccnode.types.limits import CLOCK_AHEAD_MS_MAX
+from cccnode.types.limits import BATCH_TXS_MAX, CLOCK_AHEAD_MS_MAX
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Vote
 from consensus.effects import (
@@ -44,8 +45,17 @@ from p2p.scores import Offence
 
 CHECKS_MAX = 64
 """Blocks under check at a time: a few views' proposals and what a liar adds."""
+EVIDENCE_MAX = 1_024
+"""Pairs of contradicting votes kept for whoever asks, the newest."""
 PRUNE_EVERY = 256
 """Views after which journal files below the stored final block are dropped."""
+
+GROW_MS = 150
+"""How long a crowded leader lets its block grow."""
+CROWDED_TXS = 64
+"""From so many waiting transactions on: more than a thousand a second at the default interval."""
+FULL_TXS = 2_000
+"""A block of this size goes at once: what a block costs is spread thin already."""
 
 
 class VoteJournal(Protocol):
@@ -66,7 +76,9 @@ class _Check:
     """A proposal whose body is being checked."""
 
     effect: CheckBody
-    missing: set[bytes]
+    missing: set[bytes] = field(default_factory=set)
+    room: int = 0
+    """Bytes that the header announces and that have not come yet."""
     timer: Timer | None = None
 
 
@@ -80,6 +92,7 @@ class Voting:
         links: Links,
         engine: Engine,
         journal: VoteJournal | None,
+        journaled: Sequence[tuple[int, int]],
         record: EpochRecord,
         record_hash: bytes,
         chain_id: bytes,
@@ -92,9 +105,12 @@ class Voting:
         stages: Stages,
         finalized: Callable[[Finalized], None],
     ) -> None:
-        """Bind the engine to the node's parts; `finalized` gets every final chain it reports."""
+        """Bind the engine to the node's parts; `finalized` gets every final chain it reports.
+
+        `journaled`: view and sequence of each record that the journal holds already.
+        """
         self.engine = engine
-        self.evidence: list[tuple[Vote, Vote]] = []
+        self.evidence: deque[tuple[Vote, Vote]] = deque(maxlen=EVIDENCE_MAX)
         self.alarm: str | None = None
         self._runtime, self._links, self._journal = runtime, links, journal
         self._record, self._record_hash, self._chain_id, self._epoch = record, record_hash, chain_id, epoch
@@ -106,7 +122,8 @@ class Voting:
         self._stages, self._finalized = stages, finalized
         self._checks: dict[bytes, _Check] = {}
         self._unsynced: list[Record] = []
-        self._held: list[tuple[int, Send]] = []
+        self._held: list[tuple[int, Send | Finalized]] = []
+        """What waits for records to be durable, in order, with how many synced records precede it."""
         self._appended = 0
         self._durable = 0
         self._syncing = False
@@ -114,9 +131,11 @@ class Voting:
         self._deadline: int | None = None
         self._handling = False
         self._inbox: list[Event] = []
-        self._first_sequence_of_view: list[tuple[int, int]] = []
+        self._sequences = list(journaled)
+        """View and sequence of each record in the journal, as far as it is not pruned."""
         self._pruned_view = 0
         self._waiting = False
+        self._stopped = False
 
     # Events in -------------------------------------------------------------------------------------------------------
 
@@ -125,8 +144,18 @@ class Voting:
         self._carry_out(effects)
         self._rearm()
 
+    def stop(self) -> None:
+        """Take no further part in consensus; what is known stays readable."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiting in list(self._checks):
+            self._end_check(waiting)
+
     def on_frame(self, peer: bytes, payload: bytes) -> None:
         """A frame on the CONSENSUS channel."""
+        if self._stopped:
+            return
         started = self._runtime.cpu_ns()
         try:
             message: Message = decode(Message, payload)  # type: ignore[arg-type]  # a union is not a type[T] to mypy
@@ -144,7 +173,7 @@ class Voting:
     def handle(self, event: Event) -> None:
         """Give the engine one event and carry out what follows; events raised meanwhile come after."""
         self._inbox.append(event)
-        if self._handling:
+        if self._handling or self._stopped:
             return
         self._handling = True
         try:
@@ -156,10 +185,22 @@ class Voting:
 
     def batch_ready(self, entry: Entry) -> None:
         """A batch became durable: a reason to make a block, and perhaps what a proposal waits for."""
-        for block_id in [key for key, check in self._checks.items() if entry.id in check.missing]:
-            self._checks[block_id].missing.discard(entry.id)
-            self._try_check(block_id)
+        for waiting in [key for key, check in self._checks.items() if entry.id in check.missing]:
+            check = self._checks.get(waiting)
+            if check is None:
+                continue
+            check.missing.discard(entry.id)
+            check.room -= entry.size
+            if check.room < 0:
+                self._refuse(waiting, "more bytes than the header announces")
+            else:
+                self._try_check(waiting)
         self.pending_changed()
+
+    def batch_spoiled(self, batch: bytes) -> None:
+        """A batch that a proposal lists can never be valid (J2)."""
+        for waiting in [key for key, check in self._checks.items() if batch in check.missing]:
+            self._refuse(waiting, "a batch with an invalid transaction")
 
     def pending_changed(self) -> None:
         """Tell the engine whether batches wait here that this node would list."""
@@ -170,8 +211,8 @@ class Voting:
     def executed(self, header: Header, receipts: int) -> None:
         """A final block is executed and stored."""
         self.handle(Executed(header=header, receipts=receipts))
-        for block_id in list(self._checks):
-            self._try_check(block_id)
+        for waiting in list(self._checks):
+            self._try_check(waiting)
         self._prune(header.view)
 
     # Effects out -----------------------------------------------------------------------------------------------------
@@ -182,22 +223,25 @@ class Voting:
                 case Persist(record=record, sync=sync):
                     self._persist(record, sync=sync)
                 case Send():
-                    self._send(effect)
+                    self._after_records(effect)
                 case Build():
                     # After the effects that precede it, as an event of its own: it may take a while.
                     self._runtime.call_soon(lambda build=effect: self._build(build))  # type: ignore[misc]
                 case CheckBody():
                     self._begin_check(effect)
                 case Finalized():
-                    for block in effect.blocks:
-                        self._chain.bodies[block.block_id] = (block.header.height, block.body)
-                    self._finalized(effect)
-                case EvidenceFound(first=first, second=second):
-                    self.evidence.append((first, second))
-                case Blame(peer=peer, reason=reason):
-                    self._links.punish(peer, Offence.INVALID_VOTE, reason)
-                case Alarm(reason=reason):
-                    self.alarm = reason
+                    self._finalize(effect)
+                case EvidenceFound() | Blame() | Alarm():
+                    self._report(effect)
+
+    def _report(self, effect: EvidenceFound | Blame | Alarm) -> None:
+        match effect:
+            case EvidenceFound(first=first, second=second):
+                self.evidence.append((first, second))
+            case Blame(peer=peer, reason=reason):
+                self._links.punish(peer, Offence.INVALID_VOTE, reason)
+            case Alarm(reason=reason):
+                self.alarm = reason
 
     def _persist(self, record: Record, *, sync: bool) -> None:
         if self._journal is None:
@@ -228,21 +272,34 @@ class Voting:
             raise result
         self._syncing = False
         self._durable = upto
-        self._first_sequence_of_view.extend(result)
+        self._sequences.extend(result)
         if self._durable < self._appended:
             self._sync_journal()
         held, self._held = self._held, []
-        for mark, send in held:
+        for mark, effect in held:
             if mark <= self._durable:
-                self._transmit(send)
+                self._release(effect)
             else:
-                self._held.append((mark, send))
+                self._held.append((mark, effect))
 
-    def _send(self, send: Send) -> None:
+    def _finalize(self, effect: Finalized) -> None:
+        """A final block is stored with its certificate, which may hold own votes: they must be durable before."""
+        for block in effect.blocks:
+            self._chain.remember(block.block_id, block.header.height, block.body)
+        self._after_records(effect)
+
+    def _after_records(self, effect: Send | Finalized) -> None:
+        """Carry it out once all earlier records are durable."""
         if self._appended > self._durable and self._journal is not None:
-            self._held.append((self._appended, send))
+            self._held.append((self._appended, effect))
         else:
-            self._transmit(send)
+            self._release(effect)
+
+    def _release(self, effect: Send | Finalized) -> None:
+        if isinstance(effect, Send):
+            self._transmit(effect)
+        else:
+            self._finalized(effect)
 
     def _transmit(self, send: Send) -> None:
         payload = encode(send.message)
@@ -275,19 +332,23 @@ class Voting:
         if journal is None or view < self._pruned_view + PRUNE_EVERY:
             return
         self._pruned_view = view
-        kept = [(seen, sequence) for seen, sequence in self._first_sequence_of_view if seen >= view]
-        self._first_sequence_of_view = kept
+        kept = [(seen, sequence) for seen, sequence in self._sequences if seen >= view]
+        self._sequences = kept
         if kept:
             oldest = min(sequence for _, sequence in kept)
             self._runtime.run_in_writer("journal", lambda: journal.prune(oldest), _raise)
 
     # Building --------------------------------------------------------------------------------------------------------
 
-    def _build(self, build: Build) -> None:
-        """R2: a block on that parent, or an honest refusal."""
+    def _build(self, build: Build, *, waited: bool = False) -> None:
+        """R2: a block on that parent, or an honest refusal.
+
+        Every block costs each node about 8 ms whatever is in it.  So a crowded leader lets the block grow for a moment;
+        its voters wait three times as long before they pass it over (J12).
+        """
         above = self._chain.above(build.ancestors)
-        roots = self._chain.roots.get(build.exec_height)
-        if above is None or roots is None:
+        roots = self._chain.roots_at(build.exec_height)
+        if above is None or roots is None or self._stopped:
             self.handle(BuildDeclined(view=build.view))
             return
         time_ms = max(build.parent.time_ms + 1, self._runtime.wall_ms())
@@ -295,9 +356,12 @@ class Voting:
         if not build.empty:
             entries = self._pool.select(exclude=self._chain.listed(above), time_ms=time_ms)
             entries = self._within_window(entries, above, time_ms)
-        header = self._header(build, above, entries, time_ms)
+        if not waited and CROWDED_TXS <= sum(len(entry.transactions) for entry in entries) < FULL_TXS:
+            self._runtime.call_later(GROW_MS, lambda: self._build(build, waited=True))
+            return
+        header = self._header(build, roots, above, entries, time_ms)
         body = tuple(entry.id for entry in entries)
-        self._chain.bodies[block_id(header)] = (header.height, body)
+        self._chain.remember(block_id(header), header.height, body)
         self.handle(Built(view=build.view, header=header, body=body))
 
     def _within_window(self, entries: list[Entry], above: Sequence[Ancestor], time_ms: int) -> list[Entry]:
@@ -316,8 +380,9 @@ class Voting:
             chosen.append(entry)
         return chosen
 
-    def _header(self, build: Build, above: Sequence[Ancestor], entries: Sequence[Entry], time_ms: int) -> Header:
-        roots = self._chain.roots[build.exec_height]
+    def _header(
+        self, build: Build, roots: Roots, above: Sequence[Ancestor], entries: Sequence[Entry], time_ms: int
+    ) -> Header:
         assert self._me is not None, "only validators build"
         return Header(
             version=HEADER_VERSION,
@@ -331,7 +396,7 @@ class Voting:
             proposer=self._me,
             body_root=body_root(tuple(entry.id for entry in entries)),
             tx_count=sum(len(entry.transactions) for entry in entries),
-            body_bytes=sum(entry.bytes for entry in entries),
+            body_bytes=sum(entry.size for entry in entries),
             exec_height=build.exec_height,
             state_root=roots.state_root,
             results_root=roots.results_root,
@@ -344,30 +409,47 @@ class Voting:
     # Checking --------------------------------------------------------------------------------------------------------
 
     def _begin_check(self, effect: CheckBody) -> None:
-        self._chain.bodies[effect.block_id] = (effect.header.height, effect.body)
+        self._chain.remember(effect.block_id, effect.header.height, effect.body)
         if effect.block_id in self._checks:
             self._checks[effect.block_id].effect = effect
         else:
             while len(self._checks) >= CHECKS_MAX:
                 self._end_check(next(iter(self._checks)))
-            self._checks[effect.block_id] = _Check(effect, set())
+            self._checks[effect.block_id] = _Check(effect)
+        batches, transactions = len(effect.body), effect.header.tx_count
+        if not batches <= transactions <= batches * BATCH_TXS_MAX:
+            self._refuse(effect.block_id, "no such number of transactions fits into its batches")
+            return
         self._fetch_missing(self._checks[effect.block_id])
         self._try_check(effect.block_id)
 
     def _fetch_missing(self, check: _Check) -> None:
         """Ask for batches that are not durable here: of the proposer first, then of whoever announced them."""
         effect = check.effect
-        check.missing = {batch for batch in effect.body if self._pool.ready(batch) is None}
+        ready = {batch: self._pool.ready(batch) for batch in effect.body}
+        check.missing = {batch for batch, entry in ready.items() if entry is None}
+        check.room = effect.header.body_bytes - sum(entry.size for entry in ready.values() if entry is not None)
+        if not self._dissemination.invalid.keys().isdisjoint(check.missing):
+            self._refuse(effect.block_id, "a batch with an invalid transaction")
+            return
         proposer = self._nodes.get(effect.proposer, [])
         for batch in effect.body:
             if batch in check.missing and self._pool.ready(batch) is None:
                 holders = [node for index in sorted(self._pool.early_holders(batch)) for node in self._nodes[index]]
-                self._dissemination.want(batch, [*holders, *proposer])
+                self._dissemination.want(batch, [*proposer, *holders])
 
     def _end_check(self, block_id: bytes) -> None:
         check = self._checks.pop(block_id)
         if check.timer is not None:
             check.timer.cancel()
+
+    def _refuse(self, block_id: bytes, reason: str) -> None:
+        """The block can never be valid; what it alone needed is fetched no more."""
+        check = self._checks[block_id]
+        self._end_check(block_id)
+        needed = {batch for other in self._checks.values() for batch in other.missing}
+        self._dissemination.give_up(check.missing - needed)
+        self.handle(BodyInvalid(block_id=block_id, reason=reason))
 
     def _try_check(self, block_id: bytes) -> None:
         """Answer if everything needed is here; missing things are never the block's fault."""
@@ -381,9 +463,9 @@ class Voting:
         above = self._chain.above(check.effect.ancestors)
         if check.missing or above is None or header.exec_height > self._chain.height:
             return
-        roots = self._chain.roots.get(header.exec_height)
+        roots = self._chain.roots_at(header.exec_height)
         if roots is None:
-            return  # Executed before this node's memory begins: undetermined, so no vote.
+            return  # Executed before this node's records begin: undetermined, so no vote.
         ahead_ms = header.time_ms - self._runtime.wall_ms() - CLOCK_AHEAD_MS_MAX
         if ahead_ms > 0:
             if check.timer is None:
@@ -415,7 +497,7 @@ class Voting:
             entry = self._pool.ready(batch_id)
             assert entry is not None, "asked for just before"
             batches.append(
-                CheckedBatch(id=entry.id, transactions=entry.transactions, size=entry.bytes, weight=entry.weight)
+                CheckedBatch(id=entry.id, transactions=entry.transactions, size=entry.size, weight=entry.weight)
             )
         try:
             check_body(header, body, batches)

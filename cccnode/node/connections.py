@@ -21,8 +21,9 @@ class Connections:
     network: Network
     replica: Replica
 
-    def __init__(self) -> None:
-        """Nobody is connected."""
+    def __init__(self, guarded: Callable[[Callable[[], None]], None] = lambda call: call()) -> None:
+        """Nobody is connected.  `guarded` makes a call whose failure stops the node, as the runtime does."""
+        self._guarded = guarded
         self._linked: dict[bytes, None] = {}
         self.notices: dict[str, str] = {}
         """What peers told the operator, by error name."""
@@ -74,19 +75,20 @@ class Connections:
         self._linked[peer.node_key] = None
         self.refusals.pop(peer.node_key, None)
         self._said.pop(peer.node_key, None)
-        self.replica.on_linked(peer.node_key, peer.address if peer.direction is Direction.OUT else "")
+        address = peer.address if peer.direction is Direction.OUT else ""
+        self._guarded(lambda: self.replica.on_linked(peer.node_key, address))
         self.on_change()
 
     def on_lost(self, peer: bytes, reason: Fault) -> None:
         """A link is gone."""
         _log.info("disconnected", peer=peer, reason=str(reason))
         self._linked.pop(peer, None)
-        self.replica.on_unlinked(peer)
+        self._guarded(lambda: self.replica.on_unlinked(peer))
         self.on_change()
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """A payload came from a live peer."""
-        self.replica.on_frame(peer, channel, payload)
+        self._guarded(lambda: self.replica.on_frame(peer, channel, payload))
 
     def on_refused(self, refusal: Refusal) -> None:
         """A connection was refused or could not be made."""
@@ -98,7 +100,8 @@ class Connections:
             _log.info("not connected", address=refusal.address, reason=str(reason), remedy=reason.spec.remedy)
         if refusal.direction is Direction.OUT:
             self.refusals[key] = reason
-            self.replica.catch_up.handle(DialFailed(peer=key, alternatives=refusal.alternatives))
+            failed = DialFailed(peer=key, alternatives=refusal.alternatives)
+            self._guarded(lambda: self.replica.catch_up.handle(failed))
 
     def on_notice(self, peer: bytes, name: str, text: str) -> None:
         """A peer tells something for people, such as that a second process uses our key."""

@@ -1,11 +1,12 @@
 """The data of a node: made once, opened at every start, refused where it is another's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from cccnode.city import CITY
 from cccnode.city.registry.record import epoch_record
-from cccnode.codec import decode_trusted, encode
+from cccnode.codec import DecodeError, decode_trusted, encode
 from cccnode.driver.replica import Opened
 from cccnode.ledger.state import DictState
 from cccnode.types.block import Header
@@ -48,9 +49,12 @@ def read_home_genesis(path: Path) -> Genesis:
         entry = read_document(raw).allocation
         if entry is not None and (file := path.parent / entry.file_name).exists():
             allocation = file.read_bytes()
+        return read_genesis(raw, allocation)
     except OSError as error:
         raise fault(DISK_FAILED, path=str(path), reason=str(error)) from error
-    return read_genesis(raw, allocation)
+    except Fault as invalid:
+        invalid.values.setdefault("path", str(path))
+        raise
 
 
 def initialise(store: Store, genesis: Genesis) -> tuple[Header, EpochRecord]:
@@ -79,18 +83,39 @@ def open_data(disk: Disk, store: Store, epoch: int, *, validates: bool) -> Opene
     journal: Journal | None = None
     records: list[Record] = []
     observe = None
+    first_sequence = 1
     if validates:
         try:
             if not disk.exists(_journal(epoch)):
                 raise fault(NOT_SIGNING_JOURNAL_LOST, epoch=epoch)
             journal, bodies = Journal.open(disk, _journal(epoch), epoch)
-            records = [decode_record(body) for body in bodies]
+            first_sequence = journal.first_sequence
+            records = _decode_records(bodies)
         except Fault as refused:
             if refused.spec not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
                 raise
             observe = refused.spec.name
             journal, records = None, []
-    return Opened(store=store, batches=batches, journal=journal, records=records, observe=observe)
+    return Opened(
+        store=store,
+        batches=batches,
+        journal=journal,
+        first_sequence=first_sequence,
+        records=records,
+        observe=observe,
+    )
+
+
+def _decode_records(bodies: Sequence[bytes]) -> list[Record]:
+    """What the journal holds.
+
+    Raises:
+        Fault: JOURNAL_CORRUPT: its checksums hold, but something else wrote it.
+    """
+    try:
+        return [decode_record(body) for body in bodies]
+    except DecodeError as error:
+        raise fault(JOURNAL_CORRUPT, reason=str(error)) from error
 
 
 def _journal(epoch: int) -> str:

@@ -10,14 +10,17 @@ from cccnode.types.receipt import Receipt
 from storage.index import Index
 from storage.store import Store
 
-FLUSH_MS = 250
-"""The index lags the chain by about this much."""
+FLUSH_MS = 4_000
+"""The index lags the chain by about this much; what is newer, the duplicate window knows.  Waiting pays: written in
+the order of their ids, many rows share each page."""
 REBUILD_BLOCKS = 64
 """Blocks that one job of a rebuild reads."""
+WAITING_MAX = 256
+"""Executed blocks whose ids wait in memory to be indexed."""
 
 
 class Indexer:
-    """Keeps the index behind the applied height by a fraction of a second."""
+    """Keeps the index behind the applied height by a few seconds."""
 
     def __init__(self, *, runtime: Runtime, store: Store, index: Index) -> None:
         """Bind; `start` begins."""
@@ -33,6 +36,8 @@ class Indexer:
 
     def applied(self, applied: Applied) -> None:
         """A block was executed."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._waiting.clear()  # A rebuild will read them from the store.
         self._waiting.append((applied.outcome.height, applied.outcome.decided))
         if not self._flushing:
             self._flushing = True
@@ -43,7 +48,7 @@ class Indexer:
         first = self.height + 1
         if self._waiting and self._waiting[0][0] == first:
             blocks, self._waiting = self._waiting, []
-            self._runtime.run_in_writer("index", lambda: self._add(blocks), self._flushed)
+            self._runtime.run_in_writer("index", lambda: self._index.add(blocks), self._flushed)
             return
         applied = self._store.applied
         last = min(applied.height if applied is not None else 0, first + REBUILD_BLOCKS - 1)
@@ -57,12 +62,7 @@ class Indexer:
             receipts = self._store.receipts(height) or []
             ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
             blocks.append((height, [tx_id for tx_id in ids if tx_id != ZERO]))
-        self._add(blocks)
-
-    def _add(self, blocks: Sequence[tuple[int, Sequence[bytes]]]) -> None:
-        """Runs in the writer thread."""
-        for height, ids in blocks:
-            self._index.add(height, ids)
+        self._index.add(blocks)
 
     def _flushed(self, result: object) -> None:
         if isinstance(result, BaseException):

@@ -5,6 +5,7 @@ import gc
 import signal
 import sys
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
@@ -27,6 +28,7 @@ from cccnode.node.measuring import Measuring
 from cccnode.node.service import Service
 from cccnode.rpc.server import RpcServer
 from cccnode.telemetry import Metrics, start_logging
+from cccnode.types.errors import Fault
 from cccnode.types.validators import EpochRecord
 from genesis.document import Genesis
 from p2p.directory import Directory, Node
@@ -44,6 +46,9 @@ from storage.store import Store
 
 SWITCH_SECONDS = 0.0005
 """How long a writer thread waits for the interpreter when the loop is busy; the default of 5 ms would delay votes."""
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Under load most objects die young by reference count; Python's default would look for cycles thousands of times a
+second, which costs 4 % of the processor."""
 
 _log = structlog.get_logger("node")
 
@@ -90,19 +95,23 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     if index is not None:
         stack.callback(index.close)
     stack.callback(runtime.close)  # first of these to run: writers finish before their files are closed
-    store = Store.open(
-        disk,
-        engine,
-        chain=genesis.chain,
-        node_id=node_key.public_key,
-        depth=genesis.document.state_depth,
-        cache_bytes=config.storage.cache_mb << 20,
-    )
+    try:
+        store = Store.open(
+            disk,
+            engine,
+            chain=genesis.chain,
+            node_id=node_key.public_key,
+            depth=genesis.document.state_depth,
+            cache_bytes=config.storage.cache_mb << 20,
+        )
+    except Fault as refused:
+        refused.values.setdefault("data", str(config.home.data))
+        raise
     header, record = initialise(store, genesis)
     directory = _directory(store, node_key)
     validator = _validator_index(record, validator_key)
     opened = open_data(disk, store, record.epoch, validates=validator is not None)
-    connections = Connections()
+    connections = Connections(runtime.guarded)
     replica = Replica(
         runtime=runtime,
         links=connections,
@@ -116,10 +125,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         chain_id=genesis.chain,
         genesis_header=header,
         record=record,
-        contacts=[
-            Contact(node_key=node.node_key, validator=node.validator, addresses=node.addresses)
-            for node in directory.nodes.values()
-        ],
+        contacts=_contacts(directory, node_key),
         gossip=Gossip(GossipConfig(node_key=node_key.public_key), runtime.rng, runtime.now_ms()),
         verify_many=verify_many,
         caps=Caps(transactions=config.mempool.txs_max, per_payer=config.mempool.pending_per_payer_max),
@@ -135,6 +141,8 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     )
     connections.network, connections.replica = network, replica
     metrics = Metrics()
+    metrics.identify(version=version("cccnode"), chain=genesis.chain.hex(), node=node_key.public_key.hex())
+    runtime.timed = lambda writer, seconds: metrics.sync_seconds.labels(writer).observe(seconds)
     indexer = Indexer(runtime=runtime, store=store, index=index) if index is not None else None
     own = directory.node(node_key.public_key)
     service = Service(
@@ -163,6 +171,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     # What exists now lives until the end: the collector need not visit it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     _log_start(config, genesis, replica, network)
 
 
@@ -211,6 +220,17 @@ def _directory(store: Store, node_key: SigningKey) -> Directory:
         )
 
     return Directory(NodeIdentity(node_key.seed), [node(row) for row in registered_nodes(store.state)])
+
+
+def _contacts(directory: Directory, node_key: SigningKey) -> list[Contact]:
+    """Whom this node may dial, itself included: a later block than ours may register it, and others tell it if not."""
+    found = [
+        Contact(node_key=node.node_key, validator=node.validator, addresses=node.addresses)
+        for node in directory.nodes.values()
+    ]
+    if directory.node(node_key.public_key) is None:
+        found.append(Contact(node_key=node_key.public_key, validator=False, addresses=()))
+    return found
 
 
 def _validator_index(record: EpochRecord, key: SigningKey | None) -> int | None:

@@ -32,9 +32,11 @@ from cccnode.types.errors import (
     DISK_FULL,
     DIVERGED,
     INDEX_BEHIND,
+    NET_CLOSED,
+    NET_SILENT,
+    NET_UNREACHABLE,
     NO_PEERS,
     NO_QUORUM,
-    NODE_UNREGISTERED,
     OBSERVER,
     POOL_NOT_READY,
     PRUNED,
@@ -43,7 +45,7 @@ from cccnode.types.errors import (
     fault,
 )
 from cccnode.types.receipt import Receipt
-from cccnode.types.validators import EpochRecord, quorum
+from cccnode.types.validators import EpochRecord, faults, quorum
 from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
 from storage.index import Index
@@ -56,6 +58,8 @@ FREE_BYTES_MIN = 64 * 1024 * 1024
 """Less free space than this and the node reports that it is not ready, before a write fails."""
 INDEX_BEHIND_BLOCKS = 200
 """An index that lags so far is reported."""
+_SAYS_LITTLE = frozenset({NET_UNREACHABLE, NET_CLOSED, NET_SILENT})
+"""Refusals that tell no more than that nobody is connected."""
 
 
 class Service:
@@ -107,7 +111,7 @@ class Service:
         if status.phase in DECIDED:
             return status
         decided = asyncio.Event()
-        cancel = self._replica.when_decided(tx_id, valid_until_ms, decided.set)
+        cancel = self._replica.waiters.add(tx_id, valid_until_ms, decided.set)
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 await decided.wait()
@@ -135,19 +139,18 @@ class Service:
         return TxStatus(phase=Phase.UNKNOWN)
 
     def _in_batch(self, batch: bytes) -> TxStatus:
-        replica = self._replica
-        listed = [height for height, body in replica.chain.bodies.values() if batch in body]
-        if not listed:
+        listed = self._replica.listed(batch)
+        if listed is None:
             return TxStatus(phase=Phase.BATCHED)
-        phase = Phase.FINAL if min(listed) <= replica.final.height else Phase.PROPOSED
-        return TxStatus(phase=phase, height=min(listed))
+        height, final = listed
+        return TxStatus(phase=Phase.FINAL if final else Phase.PROPOSED, height=height)
 
     def _expired(self, valid_until_ms: int) -> bool:
         """Whether no block can decide it any more, and this node would know if one had (J6)."""
         window = self._replica.window
         if window.time_ms < valid_until_ms:
             return False
-        # It may have been decided early in its life, before the window began; then the index knows, if it reaches there.
+        # It may have been decided early in its life, before the window began: then the index knows, if it reaches there
         indexed = self._indexer.height if self._indexer is not None else 0
         return indexed >= window.first_height - 1
 
@@ -171,16 +174,17 @@ class Service:
         receipts = replica.store.receipts(found.height)
         if block is None or receipts is None:
             return None
-        for batch in block.batches:
-            for raw in batch:
-                if replica.id_of(raw) == tx_id:
-                    return StoredTransaction(
-                        raw=raw,
-                        height=found.height,
-                        position=found.position,
-                        receipt=receipts[found.position],
-                        header=block.header,
-                    )
+        # Receipts skip what was not decided, so it stands at its receipt's position or a little behind it.
+        raws = [raw for batch in block.batches for raw in batch]
+        for raw in raws[found.position :]:
+            if replica.id_of(raw) == tx_id:
+                return StoredTransaction(
+                    raw=raw,
+                    height=found.height,
+                    position=found.position,
+                    receipt=receipts[found.position],
+                    header=block.header,
+                )
         return None
 
     # Chain -----------------------------------------------------------------------------------------------------------
@@ -271,7 +275,7 @@ class Service:
         signing = next((failed[spec] for spec in failed if spec in self._not_signing()), None)
         return [
             Check(name="disk", failed=disk),
-            Check(name="peers", failed=failed.get(NO_PEERS) or failed.get(NODE_UNREGISTERED)),
+            Check(name="peers", failed=self._unconnected()),
             Check(name="behind", failed=failed.get(BEHIND)),
             Check(name="quorum", failed=failed.get(NO_QUORUM)),
             Check(name="clock", failed=failed.get(CLOCK_SKEW)),
@@ -319,8 +323,8 @@ class Service:
                 "unreachable": ", ".join(f"{status.index} ({status.organisation})" for status in missing),
             }
             reasons.append(Reason(spec=NO_QUORUM, values=values))
-        if not self._connections.connected() and total > 1:
-            reasons.append(self._unconnected())
+        if (alone := self._unconnected()) is not None:
+            reasons.append(alone)
         if (behind := self._behind()) > BEHIND_BLOCKS:
             reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
         if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
@@ -331,16 +335,18 @@ class Service:
             reasons.append(Reason(spec=OBSERVER))
         return reasons
 
-    def _unconnected(self) -> Reason:
-        """Nobody is connected: because they do not know this node, where they said so, or for no known reason."""
-        for refusal in self._connections.refusals.values():
-            if refusal.spec is NODE_UNREGISTERED:
-                return Reason(spec=NODE_UNREGISTERED, values=refusal.values)
+    def _unconnected(self) -> Reason | None:
+        """Why nobody is connected: what those that answered have against us, such as net/NOT_REGISTERED (J14)."""
+        if self._connections.connected() or len(self._replica.record.validators) == 1:
+            return None
+        for _, refusal in sorted(self._connections.refusals.items()):
+            if refusal.spec not in _SAYS_LITTLE:
+                return Reason(spec=refusal.spec, values=refusal.values)
         return Reason(spec=NO_PEERS)
 
     def index_lag(self) -> int:
         """Executed blocks that the transaction index lacks; 0 without an index."""
-        return self._replica.chain.height - self._indexer.height if self._indexer is not None else 0
+        return max(0, self._replica.chain.height - self._indexer.height) if self._indexer is not None else 0
 
     def _validators(self) -> list[ValidatorStatus]:
         replica = self._replica
@@ -358,9 +364,12 @@ class Service:
         ]
 
     def _behind(self) -> int:
-        """Blocks between the newest height anybody reports and the applied one."""
-        best = max((peer.height for peer in self.peers()), default=0)
-        return max(0, max(best, self._replica.final.height) - self._replica.chain.height)
+        """Blocks between the newest credible height and the applied one: f of those who report may lie."""
+        replica = self._replica
+        heights = sorted((peer.height for peer in self.peers()), reverse=True)
+        liars = min(faults(len(replica.record.validators)), len(heights) - 1)
+        best = heights[liars] if heights else 0
+        return max(0, max(best, replica.final.height) - replica.chain.height)
 
     def _skew_ms(self) -> int | None:
         """Median of how far the peers' clocks are ahead of ours."""

@@ -117,9 +117,9 @@ def test_invalid_genesis(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_run_without_genesis(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A home without genesis cannot run, and says so before anything is loaded."""
+    """A folder without a node cannot be run, and says so before anything is loaded."""
     code, answer = _json(capsys, "run", "--home", str(home))
-    assert (code, answer["error"]["name"]) == (78, "genesis/INVALID")
+    assert (code, answer["error"]["name"]) == (78, "home/EMPTY")
 
 
 def test_run_says_that_keys_are_open(

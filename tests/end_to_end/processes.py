@@ -149,8 +149,14 @@ class Network:
 
     async def validating(self, clients: Sequence[Client], *indices: int) -> None:
         """Wait until these validators run, vote and are at the tip."""
+        async def well(index: int) -> bool:
+            status = await clients[index].status()
+            seen[index] = status["state"], codes(status)
+            return seen[index] == ("validating", [])
+
+        seen: dict[int, tuple[str, list[str]]] = {}
         for index in indices:
-            await until(lambda index=index: _is_well(clients[index], "validating"), f"node {index} validates")
+            await until(lambda index=index: well(index), f"node {index} validates: {seen}")
 
     async def observing(self, clients: Sequence[Client], index: int, reason: str) -> dict[str, Any]:
         """Wait until a node observes for this reason; its status."""
@@ -165,11 +171,6 @@ class Network:
 def codes(status: Mapping[str, Any]) -> list[str]:
     """The names of a status's reasons."""
     return [reason["code"] for reason in status["reasons"]]
-
-
-async def _is_well(client: Client, state: str) -> bool:
-    status = await client.status()
-    return status["state"] == state and not status["reasons"]
 
 
 async def height(client: Client) -> int:

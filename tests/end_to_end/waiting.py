@@ -9,7 +9,7 @@ from cccnode.client import ClientError
 T = TypeVar("T")
 
 POLL_S = 0.1
-TRIES = 900
+TRIES = 600
 """Generous: a test fails for what it sees, not for a slow machine."""
 QUIET_TRIES = 25
 """How often something must be seen unchanged before it counts as standing still."""

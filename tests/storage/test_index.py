@@ -24,36 +24,36 @@ def index(request, tmp_path):
 def test_lookup(index):
     """A transaction is found at the height and position at which it was added; others are None."""
     assert index.indexed_height is None
-    index.add(0, [])
-    index.add(1, [tx(1), tx(2)])
-    index.add(2, [tx(3)])
+    index.add([(0, [])])
+    index.add([(1, [tx(1), tx(2)])])
+    index.add([(2, [tx(3)])])
     assert [index.lookup(tx(number)) for number in range(1, 5)] == [(1, 0), (1, 1), (2, 0), None]
     assert index.indexed_height == 2
 
 
 def test_adding_again_changes_nothing(index):
     """A height that was added before is ignored; one that leaves a gap is our own mistake."""
-    index.add(5, [tx(1)])
-    index.add(5, [tx(2)])
-    index.add(4, [tx(3)])
+    index.add([(5, [tx(1)])])
+    index.add([(5, [tx(2)])])
+    index.add([(4, [tx(3)])])
     assert [index.lookup(tx(number)) for number in (1, 2, 3)] == [(5, 0), None, None]
     with pytest.raises(AssertionError):
-        index.add(7, [])
+        index.add([(7, [])])
 
 
 def test_clear(index):
     """A cleared index can be filled from any height again."""
-    index.add(5, [tx(1)])
+    index.add([(5, [tx(1)])])
     index.clear()
     assert (index.lookup(tx(1)), index.indexed_height) == (None, None)
-    index.add(1, [tx(1)])
+    index.add([(1, [tx(1)])])
     assert index.lookup(tx(1)) == (1, 0)
 
 
 def test_it_stays(tmp_path):
     """What was added is there after closing and opening."""
     first = Index(tmp_path / "tx")
-    first.add(3, [tx(1)])
+    first.add([(3, [tx(1)])])
     first.close()
     second = Index(tmp_path / "tx")
     assert (second.lookup(tx(1)), second.indexed_height) == ((3, 0), 3)
@@ -63,7 +63,7 @@ def test_it_stays(tmp_path):
 def test_written_in_a_thread_read_outside(tmp_path):
     """One thread adds while another looks up, each on its own connection."""
     index = Index(tmp_path / "tx")
-    thread = threading.Thread(target=lambda: [index.add(height, [tx(height)]) for height in range(50)])
+    thread = threading.Thread(target=lambda: [index.add([(height, [tx(height)])]) for height in range(50)])
     thread.start()
     for _ in range(50):
         assert index.lookup(tx(0)) in (None, (0, 0))
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_replaced(tmp_path, content):
     (tmp_path / "tx").write_bytes(content)
     index = Index(tmp_path / "tx")
     assert index.indexed_height is None
-    index.add(1, [tx(1)])
+    index.add([(1, [tx(1)])])
     assert index.lookup(tx(1)) == (1, 0)
     index.close()
 
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_replaced(tmp_path, content):
 def test_another_schema_is_replaced(tmp_path, monkeypatch):
     """An index of another schema version is emptied."""
     first = Index(tmp_path / "tx")
-    first.add(3, [tx(1)])
+    first.add([(3, [tx(1)])])
     first.close()
     connection = sqlite3.connect(tmp_path / "tx")
     connection.execute("PRAGMA user_version = 99")

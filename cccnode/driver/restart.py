@@ -1,0 +1,72 @@
+"""What a node knows of the chain near its tip, read again from its store at the start."""
+
+from collections import deque
+
+from cccnode.codec import decode_trusted
+from cccnode.crypto.hashing import ZERO
+from cccnode.driver.chain import ROOTS_KEPT, Chain, Roots
+from cccnode.ledger.window import Window
+from cccnode.types.block import Header
+from cccnode.types.receipt import Receipt
+from cccnode.types.validators import EpochRecord
+from consensus.config import Root
+from storage.store import Store
+
+
+def newest_root(store: Store, genesis_header: Header) -> Root:
+    """The newest executed block, for the engine to start from."""
+    applied = store.applied
+    assert applied is not None, "the store is initialised"
+    if applied.height == 0:
+        return Root(header=genesis_header, block_id=applied.block_id, view=0)
+    block = store.block(applied.height)
+    assert block is not None, "the applied block is stored"
+    certificate = block.certificate
+    view = certificate.proposal.view if certificate is not None else block.header.view
+    return Root(header=block.header, block_id=applied.block_id, view=view, certificate=certificate)
+
+
+def _roots(store: Store, height: int) -> Roots | None:
+    then = store.applied_at(height)
+    return None if then is None else Roots(height, then.state_root, then.results.root())
+
+
+def rebuild_chain(store: Store, record: EpochRecord) -> Chain:
+    """The newest part of the chain out of what is stored."""
+    applied = store.applied
+    assert applied is not None, "the store is initialised"
+    window: deque[tuple[int, int]] = deque()
+    for height in range(applied.height, 0, -1):
+        header = store.header(height)
+        if header is None or header.time_ms <= applied.time_ms - record.limits.tx_lifetime_max_ms:
+            break
+        window.append((header.time_ms, header.tx_count))
+    roots = {}
+    for height in range(max(0, applied.height - ROOTS_KEPT + 1), applied.height + 1):
+        then = _roots(store, height)
+        if then is not None:
+            roots[height] = then
+    return Chain(
+        height=applied.height,
+        block_id=applied.block_id,
+        history=applied.history,
+        roots=roots,
+        window=window,
+        find_roots=lambda height: _roots(store, height),
+    )
+
+
+def rebuild_window(store: Store, record: EpochRecord) -> Window:
+    """The duplicate window out of stored receipts (J5)."""
+    applied = store.applied
+    assert applied is not None, "the store is initialised"
+    lifetime = record.limits.tx_lifetime_max_ms
+    blocks: list[tuple[int, int, list[bytes]]] = []
+    for height in range(applied.height, 0, -1):
+        header = store.header(height)
+        if header is None or header.time_ms <= applied.time_ms - lifetime:
+            break
+        receipts = store.receipts(height) or []
+        ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
+        blocks.append((height, header.time_ms, [tx_id for tx_id in ids if tx_id != ZERO]))
+    return Window.rebuilt(lifetime, reversed(blocks))

@@ -1,0 +1,88 @@
+"""Answers to requests for final blocks: one block read in a turn of the loop, and never more than the disk's share.
+
+An answer ends with a block that carries its own finalization, or it would prove nothing (consensus.md 3.11).
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from cccnode.codec import encode
+from cccnode.driver.links import Links
+from cccnode.driver.runtime import Runtime
+from p2p.events import Serve
+from p2p.frames import Channel
+from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_REPLY_BYTES, Blocks, write
+from storage.store import Store
+
+REPLY_BYTES_MAX: Final = 6 * 1024 * 1024
+"""An answer may grow to this to end at a certified block; a frame takes 8 MiB."""
+BYTES_PER_MS: Final = 32 * 1024
+"""What is read for others in a millisecond, all askers together: votes and execution go first."""
+REQUESTS_MAX: Final = 64
+"""Requests that wait; the rest is dropped, and asked of somebody else."""
+REQUESTS_OF_ONE_MAX: Final = 4
+"""Of one asker: it has at most three under way."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is read so far for one request."""
+
+    request: Serve
+    raws: list[bytes] = field(default_factory=list)
+    size: int = 0
+    certified: bool = False
+
+
+class Serving:
+    """Reads blocks for other nodes."""
+
+    def __init__(self, *, runtime: Runtime, links: Links, store: Store) -> None:
+        """Nobody has asked yet."""
+        self._runtime, self._links, self._store = runtime, links, store
+        self._requests: deque[Serve] = deque()
+        self._answer: _Answer | None = None
+
+    def serve(self, request: Serve) -> None:
+        """Answer when it is this request's turn."""
+        of_one = sum(waiting.peer == request.peer for waiting in self._requests)
+        if of_one >= REQUESTS_OF_ONE_MAX or len(self._requests) >= REQUESTS_MAX:
+            return
+        self._requests.append(request)
+        if self._answer is None:
+            self._next()
+
+    def _next(self) -> None:
+        self._answer = _Answer(self._requests.popleft()) if self._requests else None
+        if self._answer is not None:
+            self._runtime.call_soon(self._step)
+
+    def _step(self) -> None:
+        """Read one block; then the loop may handle votes."""
+        answer = self._answer
+        assert answer is not None, "called while there is one"
+        if self._read(answer):
+            self._runtime.call_soon(self._step)
+            return
+        self._links.send(answer.request.peer, Channel.BLOCK, write(Blocks(answer.request.number, tuple(answer.raws))))
+        self._runtime.call_later(answer.size // BYTES_PER_MS, self._next)
+
+    def _read(self, answer: _Answer) -> bool:
+        """Add the next block to the answer; False when it is complete."""
+        request, count = answer.request, len(answer.raws)
+        applied = self._store.applied
+        height = request.first + count
+        enough = count >= request.count or answer.size >= BLOCKS_REPLY_BYTES
+        if count == BLOCKS_PER_REPLY_MAX or applied is None or height > applied.height:
+            return False
+        if enough and (answer.certified or not count):
+            return False
+        block = self._store.block(height)
+        raw = encode(block) if block is not None else b""
+        if block is None or (count and answer.size + len(raw) > REPLY_BYTES_MAX):
+            return False
+        answer.raws.append(raw)
+        answer.size += len(raw)
+        answer.certified = block.certificate is not None
+        return True

@@ -1,0 +1,99 @@
+"""Disks that refuse: a read-only one, and one that is full; what was acknowledged is still there afterwards."""
+
+import asyncio
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cccnode.cli.output import CONFIGURATION, TEMPORARY
+from cccnode.client import ClientError
+from tests.end_to_end.load import Load, Sent, exactly_once
+from tests.end_to_end.processes import Network, run
+from tests.end_to_end.waiting import until
+
+LEFT_BYTES = 256 * 1024
+
+
+@contextmanager
+def small_disk(at: Path, size: str = "64m") -> Iterator[None]:
+    """A disk of its own in this folder; the test is skipped where none can be mounted."""
+    at.mkdir(exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "cccnode-test", str(at)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+
+
+@pytest.mark.needs("mount")
+def test_read_only_home(tmp_path: Path) -> None:
+    """A home on a disk that is mounted read-only is refused by name; nothing half-started stays."""
+    with small_disk(tmp_path / "disk"):
+        network = Network.prepare(tmp_path / "disk" / "net", validators=1)
+        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
+        ended = run("run", "--home", str(network.node(0).home.root))
+        assert "home/READ_ONLY: " in ended.stderr
+        assert str(network.node(0).home.root) in ended.stderr
+        assert "mount options" in ended.stderr
+        assert (ended.returncode, "Traceback" in ended.stderr) == (CONFIGURATION, False)
+
+
+@pytest.mark.needs("mount")
+def test_full_disk_at_the_start(tmp_path: Path) -> None:
+    """A home on a full disk is refused by name, also before its first block."""
+    with small_disk(tmp_path / "disk"):
+        network = Network.prepare(tmp_path / "disk" / "net", validators=1)
+        _fill(tmp_path / "disk" / "ballast")
+        ended = run("run", "--home", str(network.node(0).home.root))
+        assert "home/DISK_FULL: " in ended.stderr, ended.stderr
+        assert "Free space" in ended.stderr
+        assert (ended.returncode, "Traceback" in ended.stderr) == (TEMPORARY, False)
+
+
+@pytest.mark.needs("mount")
+async def test_disk_that_fills_up(tmp_path: Path) -> None:
+    """A node stops by name when its disk is full; with space again it goes on with everything it acknowledged."""
+    with small_disk(tmp_path / "disk"):
+        network = Network.prepare(tmp_path / "disk" / "net", validators=1)
+        ballast = tmp_path / "disk" / "ballast"
+        network.start(0)
+        try:
+            async with network.clients() as clients:
+                await network.validating(clients, 0)
+                load = Load(network, clients, [0])
+                before = (await load.balances(0))[2]
+                async with load.running():
+                    await load.final_everywhere([0])
+                    _fill(ballast)
+                    code = await asyncio.to_thread(network.exit_code, 0)
+                assert code == TEMPORARY
+                assert "home/DISK_FULL: " in network.log(0)
+                assert "Free space" in network.log(0)
+                assert "Traceback" not in network.log(0)
+                ballast.unlink()
+                network.start(0)
+                await network.validating(clients, 0)
+                await load.final_everywhere([0])
+                await exactly_once(load, [0], before)
+        finally:
+            network.stop_all()
+
+
+def _fill(ballast: Path) -> None:
+    """Take all space but a little, as a neighbour's file would."""
+    with ballast.open("ab", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(LEFT_BYTES))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
