@@ -1,8 +1,8 @@
 """The one signature rule of the protocol: strict, cofactorless Ed25519 as libsodium checks it (consensus.md 2).
 
 valid(key, message, signature) is: key is not one of the 14 encodings of a small-order point, neither is the
-signature's R, S < L, key and R are canonical, and R == [S]B - [k]A byte for byte.  The rule is the same for transactions,
-votes and handshakes; libraries disagree at its edges, and a disagreement would split the chain.
+signature's R, S < L, key and R are canonical, and R == [S]B - [k]A byte for byte.  The rule is the same for
+transactions, votes and handshakes; libraries disagree at its edges, and a disagreement would split the chain.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,7 @@ SMALL_ORDER: Final = _small_order_encodings()
 """Encodings that no key and no R may have.  A key among them would accept signatures that nobody made."""
 
 
-def verify_many(
-    messages: Sequence[bytes], signatures: Sequence[bytes], public_keys: Sequence[bytes]
-) -> list[bool]:
+def verify_many(messages: Sequence[bytes], signatures: Sequence[bytes], public_keys: Sequence[bytes]) -> list[bool]:
     """One verdict per (message, signature, public key), in order; a bad one never affects another.
 
     Raises:
@@ -43,7 +41,7 @@ def verify_many(
 
 def verify(message: bytes, signature: bytes, public_key: bytes) -> bool:
     """Whether `signature` (64 bytes) by `public_key` (32 bytes) over `message` is valid under the strict rule."""
-    if len(signature) != 64 or len(public_key) != 32:  # noqa: PLR2004 - sizes of RFC 8032
+    if len(signature) != 64 or len(public_key) != 32:
         return False
     if public_key in SMALL_ORDER or signature[:32] in SMALL_ORDER:
         return False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cccnode.codec import DecodeError, decode, encode
-from cccnode.driver.fetching import TICK_MS, Fetches
+from cccnode.driver.fetching import ADOPT_MS, TICK_MS, Fetches
 from cccnode.driver.links import Links
 from cccnode.driver.messages import IDS_MAX, BatchMessage, BatchPush, BatchReply, BatchRequest, Have
 from cccnode.driver.pool import BatchPool, Entry, make_entry
@@ -240,7 +240,7 @@ class Dissemination:
     def on_batch_frame(self, peer: bytes, payload: bytes) -> None:
         """A frame on the BATCH channel."""
         validator = self._validators.get(peer)
-        if validator is None:
+        if validator is None or self._me is None:
             self._links.punish(peer, Offence.UNSOLICITED, "only validators exchange batches")
             return
         try:
@@ -275,7 +275,7 @@ class Dissemination:
         for wanted in have.ids:
             if not self._pool.held_by(wanted, validator) and wanted not in self._inside and not full:
                 self._fetches.adopt(wanted, peer, self._runtime.now_ms())
-        self._fetch_soon()
+        self._fetch_in(ADOPT_MS)
 
     def _take(self, peer: bytes, batch: tuple[bytes, ...], creator: int) -> None:
         """A batch that its creator pushes."""
@@ -365,22 +365,21 @@ class Dissemination:
             self._durable(identity)
             return
         self._fetches.need(identity, sources, self._runtime.now_ms())
-        self._fetch_soon()
+        self._fetch_in(0)
 
     def give_up(self, identities: Iterable[bytes]) -> None:
         """These batches are here, or nobody needs them any more."""
         self._fetches.drop(identities)
 
-    def _fetch_soon(self) -> None:
-        """Arm the timer for the next request; requests of the same moment share a message."""
-        due_ms = self._fetches.next_ms()
-        if due_ms is None or (self._fetch_timer is not None and self._fetch_ms <= due_ms):
-            return
+    def _fetch_in(self, wait_ms: int) -> None:
+        """Ask after so long, or earlier; requests of the same moment share a message."""
+        due_ms = self._runtime.now_ms() + wait_ms
         if self._fetch_timer is not None:
+            if self._fetch_ms <= due_ms:
+                return
             self._fetch_timer.cancel()
         self._fetch_ms = due_ms
-        wait_ms = due_ms - self._runtime.now_ms()
-        self._fetch_timer = self._runtime.call_later(max(0, wait_ms), self._fetch)
+        self._fetch_timer = self._runtime.call_later(wait_ms, self._fetch)
 
     def _fetch(self) -> None:
         self._fetch_timer = None
@@ -389,8 +388,7 @@ class Dissemination:
             self._links.send(source, Channel.BATCH, encode(BatchRequest(tuple(ids))))
         due_ms = self._fetches.next_ms()
         if due_ms is not None:
-            self._fetch_ms = max(due_ms, now_ms + TICK_MS)
-            self._fetch_timer = self._runtime.call_later(self._fetch_ms - now_ms, self._fetch)
+            self._fetch_in(max(due_ms - now_ms, TICK_MS))
 
     def _serve(self, peer: bytes, ids: Sequence[bytes]) -> None:
         """Answer as far as this second's share of the peer, and its queue, go."""
@@ -547,7 +545,7 @@ class Dissemination:
         self.give_up(identities)
         removed = self._pool.remove(identities, height)
         for entry in removed:
-            if entry.durable and not entry.executed:
+            if entry.durable:
                 self._store.release(entry.id)
         self._resume()
         return removed

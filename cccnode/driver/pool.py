@@ -39,7 +39,7 @@ class Entry:
     holders: set[int] = field(default_factory=set)
     """Validators that said they hold it, this node included once it is durable."""
     executed: bool = False
-    """A stored block holds it; it is here again only because a later block lists it too.  Never listed anew."""
+    """A stored block holds it; it is here only because another block lists it too.  Never listed anew."""
 
     @property
     def raws(self) -> tuple[bytes, ...]:
@@ -122,6 +122,13 @@ class BatchPool:
         if me is not None:
             entry.holders.add(me)
         return entry
+
+    def mark_executed(self, batch_id: bytes) -> None:
+        """A stored block holds it; another block that may still become final lists it too, so it stays (J10)."""
+        entry = self._entries.get(batch_id)
+        if entry is not None and not entry.executed:
+            entry.executed = True
+            self._durable_count -= entry.durable
 
     def held_by(self, batch_id: bytes, validator: int) -> bool:
         """Note that `validator` holds a batch; return whether the batch is, or was, known here."""

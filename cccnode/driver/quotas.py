@@ -5,6 +5,7 @@ for what was fetched on a validator's word that a batch exists.  Local to this n
 """
 
 from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import Final
 
 from cccnode.types.limits import BATCHES_PER_CREATOR_BYTES_MAX
@@ -24,13 +25,23 @@ def adopted_from(validator: int) -> int:
     return -2 - validator
 
 
+@dataclass(slots=True)
+class _Standing:
+    """What became of a creator's newest transactions."""
+
+    batches: deque[tuple[int, int]] = field(default_factory=deque)
+    """Decided and refused ones of each batch, oldest first."""
+    decided: int = 0
+    refused: int = 0
+
+
 class Quotas:
     """Bytes by creator that are neither final nor expired."""
 
     def __init__(self) -> None:
         """Nobody has anything waiting."""
         self._bytes: Counter[int] = Counter()
-        self._judged: dict[int, deque[tuple[int, int]]] = {}
+        self._standing: dict[int, _Standing] = {}
 
     def charge(self, creator: int | None, size: int) -> None:
         """A batch came in; None for one that nobody is charged for, because a block needs it."""
@@ -61,14 +72,18 @@ class Quotas:
 
     def judge(self, creator: int, *, decided: int, refused: int) -> None:
         """A batch of this creator was executed: so many transactions decided, so many of them refused."""
-        judged = self._judged.setdefault(creator, deque())
-        judged.append((decided, refused))
-        total = sum(count for count, _ in judged)
-        while total - judged[0][0] >= JUDGED_TXS:
-            total -= judged.popleft()[0]
+        standing = self._standing.setdefault(creator, _Standing())
+        standing.batches.append((decided, refused))
+        standing.decided += decided
+        standing.refused += refused
+        while standing.decided - standing.batches[0][0] >= JUDGED_TXS:
+            oldest = standing.batches.popleft()
+            standing.decided -= oldest[0]
+            standing.refused -= oldest[1]
 
     def is_cut(self, creator: int) -> bool:
         """Whether more than 5 % of its last thousand transactions were refused."""
-        judged = self._judged.get(creator, ())
-        total = sum(count for count, _ in judged)
-        return total >= JUDGED_TXS and sum(refused for _, refused in judged) * REFUSED_PARTS > total
+        standing = self._standing.get(creator)
+        if standing is None or standing.decided < JUDGED_TXS:
+            return False
+        return standing.refused * REFUSED_PARTS > standing.decided

@@ -325,7 +325,8 @@ class Replica:
             self._foreign[peer] -= size
             if self._foreign[peer] <= FOREIGN_BYTES_MAX // 2:
                 self.links.pause(peer, Channel.TX, paused=False)
-                self._foreign.pop(peer) if not self._foreign[peer] else None
+                if not self._foreign[peer]:
+                    del self._foreign[peer]
             bad = next((refusal for refusal in faults if refusal is not None), None)
             if bad is not None:  # Whoever passes transactions on has checked them.
                 self.links.punish(peer, Offence.INVALID_TRANSACTION, str(bad))
@@ -428,9 +429,11 @@ class Replica:
     def _clear_batches(self, applied: Applied) -> None:
         """Batches of the block, and those that expired; never what a block that may still become final lists (J10)."""
         listed = {batch for _, body in self.chain.bodies.values() for batch in body}
-        self.dissemination.clear(
-            (batch for batch in applied.job.batch_ids if batch not in listed), applied.outcome.height
-        )
+        for batch in applied.job.batch_ids:
+            if batch in listed:
+                self.pool.mark_executed(batch)
+        executed = [batch for batch in applied.job.batch_ids if batch not in listed]
+        self.dissemination.clear(executed, applied.outcome.height)
         expired = self.pool.expired(applied.outcome.time_ms)
         self.dissemination.clear(batch for batch in expired if batch not in listed)
 
@@ -444,13 +447,14 @@ class Replica:
 
     def _judge_creators(self, applied: Applied) -> None:
         """J8: whoever fills its batches with what every honest node would refuse gets less room."""
-        codes = dict(zip(applied.outcome.decided, applied.outcome.codes, strict=True))
+        refusals = {code for code in set(applied.outcome.codes) if outcome_of(code) == "refused"}
+        decided = zip(applied.outcome.decided, applied.outcome.codes, strict=True)
+        refused = {tx_id for tx_id, code in decided if code in refusals} if refusals else set()
         for batch in applied.job.batch_ids:
             entry = self.pool.get(batch)
             if entry is not None and entry.creator is not None and entry.creator >= 0:
-                found = [codes[verified.id] for verified in entry.transactions if verified.id in codes]
-                refused = sum(outcome_of(code) == "refused" for code in found)
-                self.pool.quotas.judge(entry.creator, decided=len(found), refused=refused)
+                bad = sum(verified.id in refused for verified in entry.transactions) if refused else 0
+                self.pool.quotas.judge(entry.creator, decided=len(entry.transactions), refused=bad)
 
     def _stored_batch(self, identity: bytes) -> Batch | None:
         """A batch that left the pool with an executed block."""

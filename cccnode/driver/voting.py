@@ -122,7 +122,7 @@ class Voting:
         self._stages, self._finalized = stages, finalized
         self._checks: dict[bytes, _Check] = {}
         self._unsynced: list[Record] = []
-        self._held: list[tuple[int, Send | Finalized]] = []
+        self._held: deque[tuple[int, Send | Finalized]] = deque()
         """What waits for records to be durable, in order, with how many synced records precede it."""
         self._appended = 0
         self._durable = 0
@@ -275,12 +275,9 @@ class Voting:
         self._sequences.extend(result)
         if self._durable < self._appended:
             self._sync_journal()
-        held, self._held = self._held, []
-        for mark, effect in held:
-            if mark <= self._durable:
-                self._release(effect)
-            else:
-                self._held.append((mark, effect))
+        while self._held and self._held[0][0] <= self._durable:
+            _, effect = self._held.popleft()
+            self._release(effect)
 
     def _finalize(self, effect: Finalized) -> None:
         """A final block is stored with its certificate, which may hold own votes: they must be durable before."""
@@ -290,7 +287,7 @@ class Voting:
 
     def _after_records(self, effect: Send | Finalized) -> None:
         """Carry it out once all earlier records are durable."""
-        if self._appended > self._durable and self._journal is not None:
+        if self._journal is not None and (self._held or self._appended > self._durable):
             self._held.append((self._appended, effect))
         else:
             self._release(effect)
@@ -357,7 +354,8 @@ class Voting:
             entries = self._pool.select(exclude=self._chain.listed(above), time_ms=time_ms)
             entries = self._within_window(entries, above, time_ms)
         if not waited and CROWDED_TXS <= sum(len(entry.transactions) for entry in entries) < FULL_TXS:
-            self._runtime.call_later(GROW_MS, lambda: self._build(build, waited=True))
+            wait_ms = min(GROW_MS, self._record.timers.delta_ms)
+            self._runtime.call_later(wait_ms, lambda: self._build(build, waited=True))
             return
         header = self._header(build, roots, above, entries, time_ms)
         body = tuple(entry.id for entry in entries)

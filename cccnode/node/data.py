@@ -8,6 +8,7 @@ from cccnode.city import CITY
 from cccnode.city.registry.record import epoch_record
 from cccnode.codec import DecodeError, decode_trusted, encode
 from cccnode.driver.replica import Opened
+from cccnode.driver.voting import VoteJournal
 from cccnode.ledger.state import DictState
 from cccnode.types.block import Header
 from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, Fault, fault
@@ -23,7 +24,10 @@ from storage.store import Store
 BATCHES: Final = "batches"
 JOURNAL: Final = "journal"
 FOUNDED: Final = "founded"
-"""File in an epoch's journal folder that says: this node begins this epoch here, with an empty journal."""
+"""File in an epoch's journal folder that says: this node begins this epoch here, with an empty journal.
+
+It goes with the first record, so that a journal whose files were deleted later is not taken for a new one.
+"""
 
 
 def found(data: Path) -> None:
@@ -74,22 +78,46 @@ def initialise(store: Store, genesis: Genesis) -> tuple[Header, EpochRecord]:
     return stored, decode_trusted(EpochRecord, raw)
 
 
+class _Founding:
+    """The journal of a validator that may not have voted yet; its first durable record removes the mark."""
+
+    def __init__(self, journal: Journal, disk: Disk, mark: str) -> None:
+        self._journal, self._disk, self._mark = journal, disk, mark
+
+    def append(self, body: bytes) -> int:
+        """See `VoteJournal`."""
+        return self._journal.append(body)
+
+    def sync(self) -> None:
+        """See `VoteJournal`.  The mark goes before anything that the record permits is sent."""
+        self._journal.sync()
+        if self._mark and self._journal.next_sequence > 1:
+            self._disk.remove(self._mark)
+            self._mark = ""
+
+    def prune(self, keep_from_sequence: int) -> None:
+        """See `VoteJournal`."""
+        self._journal.prune(keep_from_sequence)
+
+
 def open_data(disk: Disk, store: Store, epoch: int, *, validates: bool) -> Opened:
     """The batches and the vote journal.
 
     A validator whose journal is gone or damaged must not vote: it might contradict what it signed before.
     """
     batches = BatchStore.open(disk, BATCHES)
-    journal: Journal | None = None
+    journal: VoteJournal | None = None
     records: list[Record] = []
     observe = None
     first_sequence = 1
     if validates:
         try:
-            if not disk.exists(_journal(epoch)):
+            found_journal, bodies = Journal.open(disk, _journal(epoch), epoch)
+            founded = disk.exists(f"{_journal(epoch)}/{FOUNDED}")
+            if not bodies and not founded:
                 raise fault(NOT_SIGNING_JOURNAL_LOST, epoch=epoch)
-            journal, bodies = Journal.open(disk, _journal(epoch), epoch)
-            first_sequence = journal.first_sequence
+            first_sequence = found_journal.first_sequence
+            journal = _Founding(found_journal, disk, f"{_journal(epoch)}/{FOUNDED}") if founded else found_journal
             records = _decode_records(bodies)
         except Fault as refused:
             if refused.spec not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:

@@ -71,4 +71,6 @@ class Indexer:
         applied = self._store.applied
         self._flushing = applied is not None and applied.height > self.height
         if self._flushing:
-            self._runtime.call_later(FLUSH_MS if self._waiting else 0, self._flush)
+            # Blocks that only the store still holds do not wait: a node that caught up would else stay behind for ever.
+            next_waits = bool(self._waiting) and self._waiting[0][0] == self.height + 1
+            self._runtime.call_later(FLUSH_MS if next_waits else 0, self._flush)

@@ -109,7 +109,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         raise
     header, record = initialise(store, genesis)
     directory = _directory(store, node_key)
-    validator = _validator_index(record, validator_key)
+    validator = _validator_index(record, validator_key, node_key)
     opened = open_data(disk, store, record.epoch, validates=validator is not None)
     connections = Connections(runtime.guarded)
     replica = Replica(
@@ -233,11 +233,13 @@ def _contacts(directory: Directory, node_key: SigningKey) -> list[Contact]:
     return found
 
 
-def _validator_index(record: EpochRecord, key: SigningKey | None) -> int | None:
-    """Which validator of the record votes with `key`."""
+def _validator_index(record: EpochRecord, key: SigningKey | None, node_key: SigningKey) -> int | None:
+    """Which validator of the record votes with `key`; its votes count only over a node of its own (J14)."""
     for index, validator in enumerate(record.validators):
         if key is not None and validator.consensus_key == key.public_key:
-            return index
+            if node_key.public_key in validator.node_keys:
+                return index
+            _log.warning("the validator key belongs to another node; this one only follows", validator=index)
     return None
 
 

@@ -58,6 +58,8 @@ FREE_BYTES_MIN = 64 * 1024 * 1024
 """Less free space than this and the node reports that it is not ready, before a write fails."""
 INDEX_BEHIND_BLOCKS = 200
 """An index that lags so far is reported."""
+STALLED_MS = 10_000
+"""A view that lasts so long, with something to do, has too few voters: twenty times its time-out."""
 _SAYS_LITTLE = frozenset({NET_UNREACHABLE, NET_CLOSED, NET_SILENT})
 """Refusals that tell no more than that nobody is connected."""
 
@@ -314,15 +316,8 @@ class Service:
             reasons.append(Reason(spec=SAFETY_ALARM, values={"reason": replica.voting.alarm}))
         elif (observing := self._observing()) is not None:
             reasons.append(Reason(spec=observing))
-        missing = [status for status in self._validators() if not status.reachable]
-        total = len(replica.record.validators)
-        if total - len(missing) < quorum(total) and replica.voting is not None:
-            values = {
-                "reachable": total - len(missing),
-                "needed": quorum(total),
-                "unreachable": ", ".join(f"{status.index} ({status.organisation})" for status in missing),
-            }
-            reasons.append(Reason(spec=NO_QUORUM, values=values))
+        if (too_few := self._too_few()) is not None:
+            reasons.append(too_few)
         if (alone := self._unconnected()) is not None:
             reasons.append(alone)
         if (behind := self._behind()) > BEHIND_BLOCKS:
@@ -334,6 +329,26 @@ class Service:
         if replica.voting is None:
             reasons.append(Reason(spec=OBSERVER))
         return reasons
+
+    def _too_few(self) -> Reason | None:
+        """Why no block can come: validators that cannot be reached, or that can and have long not voted."""
+        replica = self._replica
+        if replica.voting is None:
+            return None
+        validators, needed = self._validators(), quorum(len(replica.record.validators))
+        missing = [status for status in validators if not status.reachable]
+        if len(validators) - len(missing) < needed:
+            values = {"reachable": len(validators) - len(missing), "needed": needed, "unreachable": _names(missing)}
+            return Reason(spec=NO_QUORUM, values=values)
+        engine = replica.voting.engine.status()
+        if not engine.armed or replica.runtime.now_ms() - engine.entered_ms < STALLED_MS:
+            return None
+        voted = set().union(*engine.votes.values())
+        silent = [status for status in validators if status.index not in voted or not status.reachable]
+        if len(validators) - len(silent) >= needed:
+            return None
+        values = {"voting": len(validators) - len(silent), "needed": needed, "silent": _names(silent)}
+        return Reason(spec=NO_QUORUM, values=values)
 
     def _unconnected(self) -> Reason | None:
         """Why nobody is connected: what those that answered have against us, such as net/NOT_REGISTERED (J14)."""
@@ -375,3 +390,8 @@ class Service:
         """Median of how far the peers' clocks are ahead of ours."""
         known = [peer.clock_skew_ms for peer in self.peers() if peer.clock_skew_ms is not None]
         return int(median(known)) if known else None
+
+
+def _names(validators: Sequence[ValidatorStatus]) -> str:
+    """Some validators, for people."""
+    return ", ".join(f"{status.index} ({status.organisation})" for status in validators)

@@ -10,7 +10,7 @@ from cccnode.crypto.hashing import BLOCK, tagged
 from cccnode.types.batch import Batch
 from cccnode.types.certificate import Certificate
 from cccnode.types.limits import BLOCK_BATCHES_MAX, BLOCK_BYTES_MAX, BLOCK_TXS_MAX
-from cccnode.types.scalars import Epoch, Hash, Height, Millis, U8, U16, View
+from cccnode.types.scalars import U8, U16, Epoch, Hash, Height, Millis, View
 
 HEADER_VERSION: Final = 1
 

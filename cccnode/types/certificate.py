@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from cccnode.codec import Noun
 from cccnode.types.limits import VALIDATORS_MAX
-from cccnode.types.scalars import Signature, U8
+from cccnode.types.scalars import U8, Signature
 from cccnode.types.vote import Kind, Proposal
 
 SCHEME_ED25519_LIST: Final = 1

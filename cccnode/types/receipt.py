@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from cccnode.codec import Noun
-from cccnode.types.scalars import Amount, Hash, U32
+from cccnode.types.scalars import U32, Amount, Hash
 
 Field = int | bytes | str | bool | None
 Event = Annotated[tuple[Any, ...], Meta(min_length=2, max_length=32)]

@@ -50,7 +50,7 @@ def signed_part(raw: bytes, signatures: int) -> bytes:
 
     Cut out of the received bytes, because encoding again would cost more than hashing.
     """
-    header = 1 if signatures < 16 else 3  # noqa: PLR2004 - fixarray holds fifteen elements
+    header = 1 if signatures < 16 else 3
     return _SIGNED_PART_HEADER + raw[1 : len(raw) - header - 66 * signatures]
 
 

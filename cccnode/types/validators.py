@@ -7,7 +7,7 @@ from msgspec import Meta
 from cccnode.codec import Noun, encode
 from cccnode.crypto.hashing import EPOCH, NODE, tagged
 from cccnode.types.limits import NODES_PER_ORGANISATION_MAX, VALIDATORS_MAX
-from cccnode.types.scalars import Epoch, Millis, Name, PublicKey, U32, U63
+from cccnode.types.scalars import U32, U63, Epoch, Millis, Name, PublicKey
 
 
 class Validator(Noun, frozen=True, array_like=True, gc=False):

@@ -1,11 +1,14 @@
-"""Votes: notarize, nullify, finalize (consensus.md 3.2).  They hold nothing local and no time, so re-signing is harmless."""
+"""Votes: notarize, nullify, finalize (consensus.md 3.2).
+
+They hold nothing local and no time, so re-signing is harmless.
+"""
 
 from enum import IntEnum
 from typing import Final
 
 from cccnode.codec import Noun
 from cccnode.crypto.hashing import ZERO
-from cccnode.types.scalars import Hash, Height, Signature, U16, View
+from cccnode.types.scalars import U16, Hash, Height, Signature, View
 
 _PREFIX: Final = b"ccc/1/"
 

@@ -35,7 +35,9 @@ FALSE = b"\x07" * 64
 """A signature that does not hold here."""
 
 
-def raw(number: int, *, valid_until_ms: int = WALL_START_MS + 60_000, key: SigningKey = KEY, messages: int = 1) -> bytes:
+def raw(
+    number: int, *, valid_until_ms: int = WALL_START_MS + 60_000, key: SigningKey = KEY, messages: int = 1
+) -> bytes:
     """A transfer; different numbers are different transactions."""
     account = account_id(key.public_key)
     transfer = BankTransfer(bytes(20), "uccc", 1)
@@ -104,7 +106,9 @@ class FakeLinks:
 
     def batches(self, kind: type) -> list[tuple[bytes, Any]]:
         """(node, message) of the sent batch messages of a kind."""
-        found = [(peer, decode(BatchMessage, payload)) for peer, channel, payload in self.sent if channel is Channel.BATCH]
+        found = [
+            (peer, decode(BatchMessage, payload)) for peer, channel, payload in self.sent if channel is Channel.BATCH
+        ]
         return [(peer, message) for peer, message in found if isinstance(message, kind)]
 
     def asked(self) -> list[tuple[bytes, tuple[bytes, ...]]]:
@@ -241,12 +245,12 @@ class Audited(SimulatedNetwork):
                     found.append((validator, view))
         return found
 
-    def accused(self) -> set[bytes]:
-        """Whom any node accused of more than being late."""
+    def accused(self, *, liars: tuple[int, ...] = ()) -> set[bytes]:
+        """Whom any node but the liars accused of more than being late."""
         return {
             peer
             for node in self.nodes
-            if node.links is not None
+            if node.links is not None and node.number not in liars
             for peer, offence, _ in node.links.punished
             if offence is not Offence.TIMEOUT
         }

@@ -366,7 +366,9 @@ def test_a_lying_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert network.run(30_000, lambda: network.nodes[3].replica.chain.height >= behind)
     assert lies
     assert network.accused() <= {liar.key}
-    assert (liar.key, Offence.INVALID_BLOCK) in {(peer, offence) for peer, offence, _ in network.nodes[3].links.punished}
+    assert (liar.key, Offence.INVALID_BLOCK) in {
+        (peer, offence) for peer, offence, _ in network.nodes[3].links.punished
+    }
     assert [] == network.violations
 
 

@@ -201,6 +201,17 @@ def test_only_validators_exchange_batches() -> None:
     assert [] == bench.links.sent
 
 
+def test_nothing_is_pushed_to_a_node_that_does_not_validate() -> None:
+    """It has no use for batches: unsolicited, whoever sends them."""
+    bench = Bench(me=None)
+    bench.push(ALICE, BATCH)
+    bench.ask(ALICE, [ID])
+    bench.run()
+
+    assert [(ALICE, Offence.UNSOLICITED)] * 2 == bench.links.punished
+    assert 0 == len(bench.pool)
+
+
 def test_too_large() -> None:
     """More bytes than a batch may have: oversize, before anything is verified."""
     bench = Bench()

@@ -1,9 +1,11 @@
 """Whom to ask for a missing batch, and when to stop."""
 
+from itertools import pairwise
+
 from cccnode.driver.fetching import (
     ADOPT_MS,
-    ADOPTIONS_MAX,
     ADOPT_ROUNDS_MAX,
+    ADOPTIONS_MAX,
     ASKED_AT_ONCE,
     FETCHES_MAX,
     RETRY_MS,
@@ -32,7 +34,7 @@ def test_needed_is_asked_at_once_of_one_after_the_other() -> None:
 
     assert [(100, b"b"), (100 + RETRY_MS, b"a"), (100 + 2 * RETRY_MS, b"b")] == asked[:3]
     assert 2 * ROUNDS_MAX == len(asked)
-    pauses = [later - earlier for (earlier, _), (later, _) in zip(asked, asked[1:], strict=False)]
+    pauses = [later - earlier for (earlier, _), (later, _) in pairwise(asked)]
     assert sorted(pauses) == pauses
     assert RETRY_MS_MAX == pauses[-1]
     assert b"x" not in fetches

@@ -147,6 +147,19 @@ def test_an_executed_batch_that_came_back_is_never_listed() -> None:
     assert not pool.waiting
 
 
+def test_executed_while_another_block_lists_it() -> None:
+    """It stays as long as that block may become final, and wakes nobody meanwhile (J10)."""
+    pool = pool_of(entry(b"a"))
+    pool.mark_executed(b"a")
+    pool.mark_executed(b"a")
+
+    assert pool.ready(b"a") is not None
+    assert not pool.waiting
+    assert [] == chosen(pool)
+    pool.remove([b"a"], 2)
+    assert not pool.waiting
+
+
 def test_quota_is_given_back() -> None:
     """A creator is charged while its batch waits, and no longer."""
     pool = pool_of(entry(b"a", creator=2), entry(b"b", creator=2))

@@ -9,7 +9,7 @@ import pytest
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.merkle import Frontier
 from cccnode.driver.chain import Chain, Roots
-from cccnode.driver.voting import CHECKS_MAX, EVIDENCE_MAX, PRUNE_EVERY, Voting
+from cccnode.driver.voting import CHECKS_MAX, CROWDED_TXS, EVIDENCE_MAX, GROW_MS, PRUNE_EVERY, Voting
 from cccnode.types.batch import batch_id
 from cccnode.types.block import Header, block_id, body_root
 from cccnode.types.certificate import make_certificate
@@ -378,6 +378,20 @@ def test_the_duplicate_window_bounds_a_block() -> None:
     build(bench)
 
     assert (batch_id(BATCH),) == bench.engine.events[-1].body
+
+
+def test_a_crowded_leader_lets_its_block_grow() -> None:
+    """With many transactions waiting it takes in what comes within a moment, never longer than voters wait."""
+    bench = VotingBench()
+    bench.push(ALICE, raws(100, CROWDED_TXS))
+    bench.run(50)
+    build(bench)
+    bench.push(ALICE, BATCH)
+    assert not any(isinstance(event, Built) for event in bench.engine.events)
+    bench.run(GROW_MS)
+
+    built = next(event for event in bench.engine.events if isinstance(event, Built))
+    assert 2 == len(built.body)
 
 
 # Checking

@@ -26,9 +26,13 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 @pytest.fixture
 async def well(city: Network) -> AsyncIterator[Load]:
     """The shared network with all validators up and voting, and a load that the test may switch on."""
+    if city.broken:
+        pytest.fail("the shared network did not come up for an earlier test")
+    city.broken = True
     city.start(*(index for index in VALIDATORS if index not in city.processes))
     async with city.clients() as clients:
         await city.validating(clients, *VALIDATORS)
+        city.broken = False
         yield Load(city, clients, VALIDATORS)
 
 

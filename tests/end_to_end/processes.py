@@ -78,6 +78,8 @@ class Network:
     def __init__(self, testnet: Testnet) -> None:
         self.testnet = testnet
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.broken = False
+        """Whether it failed to come up: the tests that share it then fail at once."""
 
     @classmethod
     def prepare(cls, folder: Path, *, settings: Mapping[str, object] | None = None, **shape: Any) -> "Network":
@@ -149,6 +151,7 @@ class Network:
 
     async def validating(self, clients: Sequence[Client], *indices: int) -> None:
         """Wait until these validators run, vote and are at the tip."""
+
         async def well(index: int) -> bool:
             status = await clients[index].status()
             seen[index] = status["state"], codes(status)

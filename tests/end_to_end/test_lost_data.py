@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.end_to_end.load import Load, exactly_once
 from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, signed_by
@@ -41,6 +42,16 @@ async def test_wiped_validator(networks: Callable[..., Network]) -> None:
         assert signers == {0, 1, 2}
         assert "observing" in city.log(3)
 
+        city.kill(1)
+        assert (await load.send(0)).acknowledged
+
+        async def stalled() -> list[dict[str, Any]]:
+            reasons = (await clients[0].status())["reasons"]
+            return [reason for reason in reasons if reason["code"] == "consensus/NO_QUORUM"]
+
+        (reason,) = await until(stalled, "node 0 says that an observer makes no quorum")
+        assert reason["details"] == {"voting": "2", "needed": "3", "silent": "1 (org-01), 3 (org-03)"}
+
 
 async def test_damaged_journal(city: Network, well: Load) -> None:
     """A journal damaged in the middle keeps the validator from signing; the file stays as it is for inspection."""
@@ -65,6 +76,24 @@ async def test_damaged_journal(city: Network, well: Load) -> None:
         file.write_bytes(sound)  # the disk was at fault, not the file; nothing was signed in between
         city.start(3)
         await city.validating(well.clients, 3)
+    await equal_roots(well.clients[:4])
+
+
+async def test_deleted_journal(city: Network, well: Load) -> None:
+    """A journal whose files are gone was not always empty: the validator observes, also where the folder is left."""
+    await well.final_everywhere([0, 1, 2, 3])
+    city.stop(3)
+    file = _journal(city, 3)
+    sound = file.read_bytes()
+    file.unlink()
+    city.start(3)
+    await city.observing(well.clients, 3, "consensus/JOURNAL_LOST")
+    await well.final_everywhere([0, 1, 2, 3])
+    city.stop(3)
+    assert list(file.parent.iterdir()) == []
+    file.write_bytes(sound)  # found again: nothing was signed in between
+    city.start(3)
+    await city.validating(well.clients, 3)
     await equal_roots(well.clients[:4])
 
 

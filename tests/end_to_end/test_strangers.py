@@ -4,13 +4,9 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from cccnode.client import Client
-from cccnode.home import Home
-from cccnode.cli.testnet_files import Shape, Testnet
-from tests.end_to_end.conftest import PEERS
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import SHIFTED, Network, advance, codes, height, many, run, signed_by
 from tests.end_to_end.waiting import until

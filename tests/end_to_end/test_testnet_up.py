@@ -59,6 +59,13 @@ class Up:
         return self.process.returncode, err
 
 
+def shell(line: str) -> str:
+    """What a printed line says when it is pasted into a shell."""
+    pasted = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=END_S, cwd=ROOT, check=False)
+    assert pasted.returncode == 0, pasted.stderr
+    return pasted.stdout
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A folder for a network; whatever still runs in it at the end is stopped."""
@@ -77,16 +84,12 @@ async def test_first_contact(home: Path) -> None:
     assert list(accounts) == ["demo1", "demo2", "demo3"]
     assert "unencrypted" in up.said
 
-    printed = subprocess.run(["bash", "-c", up.line("curl ")], capture_output=True, text=True, timeout=END_S, check=True)
-    submitted, waited = json.loads(printed.stdout)
+    printed = shell(up.line("curl "))
+    submitted, waited = json.loads(printed)
     assert submitted["result"]["tx_id"] == waited["result"]["tx_id"]
     assert waited["result"]["outcome"] == "ok"
-    typed = subprocess.run(
-        ["bash", "-c", up.line(_program())], capture_output=True, text=True, timeout=END_S, cwd=ROOT, check=True
-    )
-    assert "executed (ok)" in typed.stdout
-    again = subprocess.run(["bash", "-c", up.line("curl ")], capture_output=True, text=True, timeout=END_S, check=True)
-    assert json.loads(again.stdout)[0]["error"]["data"]["name"] == "tx/DUPLICATE"
+    assert "executed (ok)" in shell(up.line(_program()))
+    assert json.loads(shell(up.line("curl ")))[0]["error"]["data"]["name"] == "tx/DUPLICATE"
 
     clients = [Client(url) for url in up.rpcs()]
     for client in clients:
@@ -122,7 +125,7 @@ async def _second_up(home: Path, before: dict[str, Any], accounts: dict[str, str
     assert _left_over(home) == []
     wiped = run("testnet", "reset", "--home", str(home))
     assert (wiped.returncode, wiped.stderr) == (0, "Wiped.\n")
-    assert not home.exists()
+    assert not list(_files(home))
     assert run("testnet", "reset", "--home", str(home)).returncode == 0
 
 
@@ -151,6 +154,10 @@ async def test_kill_and_start(home: Path) -> None:
 def _program() -> str:
     """How the printed command line begins when the program was started as a module."""
     return os.path.relpath(CCCNODE[0], ROOT) if len(os.path.relpath(CCCNODE[0], ROOT)) < len(CCCNODE[0]) else CCCNODE[0]
+
+
+def _files(home: Path) -> Iterator[Path]:
+    return home.parent.rglob(f"{home.name}/*")
 
 
 def _left_over(home: Path) -> list[str]:

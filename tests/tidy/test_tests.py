@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.tidy.source import at, files, nothing, tree
 
-MAY_WAIT: dict[str, str] = {}
+MAY_WAIT: dict[str, str] = {"tests/end_to_end/waiting.py": "asks processes again until they are as the test expects"}
 """Test files that poll real processes with asyncio.sleep, each with the reason."""
 
 

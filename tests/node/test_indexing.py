@@ -1,0 +1,94 @@
+"""The transaction index follows the chain, and is filled again where it is missing."""
+
+import pytest
+
+from cccnode.node.indexing import FLUSH_MS, REBUILD_BLOCKS, WAITING_MAX, Indexer
+from cccnode.types.errors import DISK_FAILED, Fault, fault
+from storage.index import Index
+from tests.node.support import Watched
+
+SECOND = 1_000
+
+
+def with_blocks(count: int) -> Watched:
+    """A network in which so many blocks were executed."""
+    watched = Watched(index=False)
+    while watched.node.replica.chain.height < count:
+        watched.send()
+        watched.run(60)
+    return watched
+
+
+def indexer_of(watched: Watched, index: Index) -> Indexer:
+    indexer = Indexer(runtime=watched.node.runtime, store=watched.node.replica.store, index=index)
+    watched.node.replica.decided_hooks.append(indexer.applied)
+    indexer.start()
+    return indexer
+
+
+def decided(watched: Watched) -> dict[bytes, int]:
+    return {tx_id: height for tx_id, (height, _) in watched.network.decided.items()}
+
+
+def test_it_follows_the_chain() -> None:
+    """Every decided transaction is found, a few seconds after its block."""
+    watched = Watched()
+    for _ in range(5):
+        watched.send()
+        watched.run(200)
+    watched.run(2 * FLUSH_MS)
+
+    assert watched.indexer.height == watched.node.replica.chain.height > 0
+    found = {tx_id: watched.index.lookup(tx_id)[0] for tx_id in watched.network.decided}
+    assert decided(watched) == found
+
+
+def test_an_empty_index_is_filled_from_receipts() -> None:
+    """A lost index is rebuilt while the chain goes on, in jobs of bounded size, without a gap."""
+    watched = with_blocks(2 * REBUILD_BLOCKS)
+    index = Index(None)
+    indexer = indexer_of(watched, index)
+    assert 0 == indexer.height
+    for _ in range(8):
+        watched.send()
+        watched.run(100)
+    watched.run(2 * FLUSH_MS)
+
+    assert indexer.height == watched.node.replica.chain.height
+    assert decided(watched) == {tx_id: index.lookup(tx_id)[0] for tx_id in watched.network.decided}
+
+
+def test_blocks_that_wait_are_bounded() -> None:
+    """While the disk is slow, no more than some blocks wait in memory; the rest is read from the store later."""
+    watched = with_blocks(3)
+    watched.node.runtime._disk_ms = (0, 0)
+    index = Index(None)
+    indexer = indexer_of(watched, index)
+    watched.run(SECOND)
+    indexer._flushing = True  # As during a job that takes very long.
+    applied = []
+    watched.node.replica.decided_hooks.append(applied.append)
+    while len(applied) < 4:
+        watched.send()
+        watched.run(60)
+    for _ in range(WAITING_MAX):
+        indexer.applied(applied[-1])
+    assert len(indexer._waiting) <= WAITING_MAX
+    indexer._waiting.clear()
+    indexer._flush()
+    watched.run(2 * FLUSH_MS)
+
+    assert indexer.height == watched.node.replica.chain.height
+
+
+def test_an_index_that_fails_stops_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that refuses is named; nobody answers `expired` from a broken index."""
+    watched = Watched()
+
+    def broken(*_: object, **__: object) -> None:
+        raise fault(DISK_FAILED, path="index")
+
+    monkeypatch.setattr(watched.index, "add", broken)
+    watched.send()
+    with pytest.raises(Fault, match="home/DISK_FAILED"):
+        watched.run(2 * FLUSH_MS)

@@ -1,0 +1,61 @@
+"""Metrics say how the node stands at each scrape."""
+
+from cccnode.node.measuring import LAG_MS, Measuring
+from tests.node.support import Watched, peer
+
+
+def values(watched: Watched) -> dict[str, float]:
+    lines = watched.metrics.render().decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name[:1] != "#"}
+
+
+def measured() -> Watched:
+    watched = Watched()
+    Measuring(
+        replica=watched.node.replica,
+        connections=watched.connections,
+        service=watched.service,
+        metrics=watched.metrics,
+        runtime=watched.node.runtime,
+    )
+    return watched
+
+
+def test_a_scrape_sees_the_node_as_it_is() -> None:
+    """Height, view, reachable validators, peers, clock and index at the time of the scrape."""
+    watched = measured()
+    assert 0 == values(watched)["cccnode_consensus_height"]
+    for _ in range(3):
+        watched.send()
+        watched.run(300)
+    watched.p2p.infos[0] = peer(watched.p2p.infos[0].node_key, skew_ms=40)
+    found = values(watched)
+
+    assert watched.node.replica.chain.height == found["cccnode_consensus_height"] > 0
+    assert (4, 4, 3) == tuple(
+        found[f"cccnode_{name}"] for name in ("consensus_validators", "consensus_validators_reachable", "p2p_peers")
+    )
+    assert 3 == found['cccnode_ledger_transactions_total{result="ok"}']
+    assert 0 == found["cccnode_p2p_clock_skew_seconds"], "the median of 40, 0, 0"
+    assert found["cccnode_storage_index_behind_blocks"] == watched.service.index_lag()
+    assert found['cccnode_node_stage_items_total{stage="execute"}'] >= 3
+
+
+def test_counters_kept_elsewhere_rise_by_the_difference() -> None:
+    """Two scrapes do not count the same bytes twice."""
+    watched = measured()
+    name = 'cccnode_p2p_sent_bytes_total{channel="batch"}'
+    assert 10 == values(watched)[name]
+    assert 10 == values(watched)[name]
+    for traffic in watched.p2p.traffic.values():
+        traffic.bytes_out += 5
+    assert 15 == values(watched)[name]
+
+
+def test_the_loop_s_lag_is_measured() -> None:
+    """Once a second, for ever."""
+    watched = measured()
+    watched.metrics.loop_lag.set(9)
+    watched.run(3 * LAG_MS)
+
+    assert 0 == values(watched)["cccnode_event_loop_lag_seconds"]
