@@ -22,7 +22,6 @@ from cccnode.driver.execution import Applied
 from cccnode.driver.replica import Identity, Replica
 from cccnode.node.data import FOUNDED, initialise, open_data
 from cccnode.types.errors import Fault
-from cccnode.types.receipt import OK
 from cccnode.types.transaction import account_id, sign_transaction
 from genesis.bootstrap import ASSET, Demo, make_demo
 from p2p.events import Contact

@@ -8,7 +8,7 @@ import errno
 import heapq
 import random
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,11 +130,7 @@ class NodeRuntime:
         for writer in sorted(self._jobs):
             if self._jobs[writer] and rng.random() < HALF:
                 self._world.coverage["writes cut short"] += 1
-                left = rng.randint(0, 3)
-
-                def refuse(_operation: str, _path: str, budget: Iterator[int] = iter(range(left))) -> int | None:
-                    return None if next(budget, None) is not None else errno.EIO
-
+                refuse = _after(rng.randint(0, 3))
                 disk.refuse = engine.refuse = refuse
                 with contextlib.suppress(Fault):
                     self._jobs[writer][0]()
@@ -144,6 +140,12 @@ class NodeRuntime:
     def _if_alive(self, callback: Callable[[], None]) -> None:
         if self.alive:
             callback()
+
+
+def _after(operations: int) -> Callable[[str, str], int | None]:
+    """A disk that takes so many operations and then fails, as if the power went."""
+    budget = iter(range(operations))
+    return lambda _operation, _path: None if next(budget, None) is not None else errno.EIO
 
 
 class NodeLinks:
@@ -166,7 +168,9 @@ class NodeLinks:
         if world.rng.random() < world.conditions.loss:
             world.coverage["dropped"] += 1
             return True
-        arrival = max(world.now_ms + world.rng.randint(*world.conditions.latency_ms), self._last.get((peer, channel), 0))
+        arrival = max(
+            world.now_ms + world.rng.randint(*world.conditions.latency_ms), self._last.get((peer, channel), 0)
+        )
         self._last[peer, channel] = arrival
         target = world.links[peer]
 
@@ -179,7 +183,9 @@ class NodeLinks:
 
     def connected(self) -> Collection[bytes]:
         """Everybody who is up and in the same part of the network."""
-        return [key for key, links in self._world.links.items() if key != self._key and links.up and self._together(key)]
+        return [
+            key for key, links in self._world.links.items() if key != self._key and links.up and self._together(key)
+        ]
 
     def pause(self, peer: bytes, channel: Channel, *, paused: bool) -> None:
         """Nothing queues here."""
