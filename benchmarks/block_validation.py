@@ -147,7 +147,7 @@ def _run(options: argparse.Namespace) -> Figures:
     for accounts in options.accounts:
         with open_city(accounts, cache_mb=options.cache_mb) as city, TemporaryDirectory() as folder:
             index = Index(Path(folder) / "transactions.sqlite")
-            index.add(0, ())
+            index.add([(0, ())])
             chains = _Chain(city, index, min(options.signers, accounts))
             watches = {count: Stopwatch() for count in options.transactions}
             for _ in range(options.repetitions):
