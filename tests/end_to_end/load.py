@@ -40,6 +40,16 @@ class Sent:
         return {"tx_id": to_hex(self.tx_id), "valid_until_ms": str(self.valid_until_ms)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Everything that was decided up to one height, and what the accounts own then."""
+
+    decided: Counter[str]
+    """How often each transaction was decided."""
+    owned: list[list[int]]
+    """By node, as `Load.balances` says it."""
+
+
 class Load:
     """Transfers of one unit from demo1 and demo2 to demo3, spread over the nodes that are `targets`."""
 
@@ -119,7 +129,7 @@ class Load:
                 await self.send(self.targets[len(self.sent) % len(self.targets)])
 
 
-async def exactly_once(load: Load, nodes: Sequence[int], owned_before: int, *, lost: Sequence[Sent] = ()) -> None:
+async def exactly_once(load: Load, nodes: Sequence[int], before: Picture, *, lost: Sequence[Sent] = ()) -> None:
     """Every acknowledged transfer is executed once, at one place on every node, except the `lost`; money agrees."""
     first = nodes[0]
     promised = [sent for sent in load.acknowledged if sent not in lost]
@@ -128,27 +138,28 @@ async def exactly_once(load: Load, nodes: Sequence[int], owned_before: int, *, l
         assert (await load.decided(first, sent))["outcome"] == "ok"
     said = [await many(load.clients[node], "tx_status", [sent.question for sent in promised]) for node in nodes]
     assert all(answers == said[0] for answers in said)
-    counted, owned = await until(lambda: _still_picture(load, nodes), "a moment without blocks")
-    assert set(counted.values()) <= {1}
-    executed = sum(counted[to_hex(sent.tx_id)] for sent in load.sent)
-    assert executed >= len(promised)
-    for balances in owned:
-        assert balances[2] == owned_before + executed
-        assert sum(balances) == BALANCE * 3
+    now = await picture(load, nodes)
+    assert set(now.decided.values()) <= {1}
+    assert all(now.decided[to_hex(sent.tx_id)] for sent in promised)
     supplies = [await load.clients[node].call("bank_asset") for node in nodes]
     assert {supply["supply"] for supply in supplies} == {str(BALANCE * 3)}
+    for owned in now.owned:
+        assert sum(owned) == BALANCE * 3
+        assert owned[2] - before.owned[0][2] == now.decided.total() - before.decided.total()
 
 
-async def _still_picture(load: Load, nodes: Sequence[int]) -> tuple[Counter[str], list[list[int]]] | None:
-    """Decided transactions and all balances at one height; None when a block came meanwhile.
+async def picture(load: Load, nodes: Sequence[int]) -> Picture:
+    """Wait for a moment without blocks: what was sent to a node that was killed may still be executed at any time."""
 
-    What was sent to a node that was killed and never acknowledged may still be executed at any time.
-    """
-    before = await equal_roots([load.clients[node] for node in nodes])
-    counted = await decided_ids(load.clients[nodes[0]])
-    owned = [await load.balances(node) for node in nodes]
-    after = await equal_roots([load.clients[node] for node in nodes])
-    return (counted, owned) if after["block_id"] == before["block_id"] else None
+    async def still() -> Picture | None:
+        then = await equal_roots([load.clients[node] for node in nodes])
+        taken = Picture(
+            decided=await decided_ids(load.clients[nodes[0]]), owned=[await load.balances(node) for node in nodes]
+        )
+        now = await equal_roots([load.clients[node] for node in nodes])
+        return taken if now["block_id"] == then["block_id"] else None
+
+    return await until(still, "a moment without blocks")
 
 
 async def decided_ids(client: Client) -> Counter[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cccnode.cli.output import CONFIGURATION, TEMPORARY
-from tests.end_to_end.load import Load, exactly_once
+from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import Network, run
 
 LEFT_BYTES = 256 * 1024
@@ -70,7 +70,7 @@ async def test_disk_that_fills_up(tmp_path: Path) -> None:
             async with network.clients() as clients:
                 await network.validating(clients, 0)
                 load = Load(network, clients, [0])
-                before = (await load.balances(0))[2]
+                before = await picture(load, [0])
                 async with load.running():
                     await load.final_everywhere([0])
                     _fill(ballast)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.load import Load, exactly_once
+from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, signed_by
 from tests.end_to_end.waiting import until
 
@@ -17,7 +17,7 @@ async def test_wiped_validator(networks: Callable[..., Network]) -> None:
     async with city.clients() as clients:
         await city.validating(clients, 0, 1, 2, 3)
         load = Load(city, clients, [0, 1, 2, 3])
-        before = (await load.balances(0))[2]
+        before = await picture(load, [0])
         async with load.running():
             await advance(clients[0], 10)
             load.targets = []

@@ -95,6 +95,8 @@ class SimulatedNetwork:
         """A network at genesis; `start` brings every node up."""
         self.world = World(seed)
         self.rng = random.Random(seed ^ 0x5EED)
+        self.disk_ms = random.Random(seed ^ 0xD15C).choice([(0, 4), (0, 4), (5, 40)])
+        """How long a write takes: on slow disks, power fails in the middle of one more often."""
         self.demo = demo_network(validators, peers)
         self.nodes = [
             SimulatedNode(number, partner.node_key, partner.consensus.public_key if partner.consensus else None)
@@ -120,7 +122,7 @@ class SimulatedNetwork:
 
     def boot(self, node: SimulatedNode) -> None:
         """Start a node from what its disk holds."""
-        runtime = NodeRuntime(self.world, skew_ms=self.skews[node.number])
+        runtime = NodeRuntime(self.world, skew_ms=self.skews[node.number], disk_ms=self.disk_ms)
         links = NodeLinks(self.world, node.key)
         genesis = self.demo.genesis
         store = Store.open(node.disk, node.engine, chain=genesis.chain, node_id=node.key, depth=STATE_DEPTH)
