@@ -23,12 +23,14 @@ _BEGIN: Final = 1_000.0
 """Where it begins."""
 _MORE: Final = 1.3
 """From a short step that was sustained to the next."""
-_LESS: Final = 0.93
+_BELOW: Final = 0.93
+"""Where the whole time is tried first: so far below the short step that was not sustained."""
+_LESS: Final = 0.97
 """When a rate could not be sustained over the whole time, the next one."""
 _SHORT: Final = Window(3, 13)
 """A short step of the search."""
-_TOLERANCE: Final = 0.04
-"""What a short step may miss: one block more or less within ten seconds."""
+_PILE_S: Final = 1.5
+"""A short step keeps up while the backlog stays below so many seconds of load: its blocks are too few to count."""
 _STEPS_MAX: Final = 5
 _SETTLE_S: Final = 5
 _DRAIN_S: Final = 120
@@ -121,10 +123,10 @@ class _Bench:
             return rate
         while await self._keeps_up(rate * _MORE):
             rate *= _MORE
-        return rate * _MORE * _LESS
+        return rate * _MORE * _BELOW
 
     async def _keeps_up(self, rate: float) -> bool:
-        return (await self._open_step(rate, _SHORT)).kept_up(within=_TOLERANCE)
+        return (await self._open_step(rate, _SHORT)).piled_up_s <= _PILE_S
 
     async def _open_step(self, rate: float, window: Window | None = None) -> Step:
         options = self._options

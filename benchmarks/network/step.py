@@ -66,16 +66,18 @@ class Step:
 
     @property
     def sustained(self) -> bool:
-        """Whether the network kept up with what was offered."""
-        return self.kept_up(within=_TOLERANCE)
-
-    def kept_up(self, *, within: float) -> bool:
-        """Whether it committed what was offered and the backlog did not grow, up to that share of the rate."""
+        """Whether it committed what was offered and the backlog did not grow."""
         return (
             self.drained
-            and self.committed_per_s >= (1 - within) * self.offered_per_s
-            and self.backlog_growth <= within * self.offered_per_s
+            and self.committed_per_s >= (1 - _TOLERANCE) * self.offered_per_s
+            and self.backlog_growth <= _TOLERANCE * self.offered_per_s
         )
+
+    @property
+    def piled_up_s(self) -> float:
+        """The largest backlog, in seconds of load; infinite when it did not drain afterwards."""
+        backlogs = self._backlogs(within(self.samples, self.first.at, self.last.at))
+        return max(backlogs, default=0.0) / self.offered_per_s if self.drained else float("inf")
 
     def _backlogs(self, samples: Sequence[tuple[float, Sequence[int], int]]) -> list[float]:
         return backlog(samples, self.chain, self.before.offered, self.chain.totals[min(self.before.heights)])
