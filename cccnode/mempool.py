@@ -8,7 +8,7 @@ import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, StateView
@@ -39,6 +39,8 @@ from cccnode.types.limits import (
 from cccnode.types.transaction import Verified
 
 Status = Literal["admitted", "batched"]
+READS_MAX: Final = 4_096
+"""Admissions that share decoded state: bounds what a flood makes this node remember while no block comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,9 @@ class Mempool:
         self._size = 0
         self._waiting = 0
         self._applications = 0
+        self._state: Overlay | None = None
+        self._seen: StateView | None = None
+        self._reads = 0
 
     def __len__(self) -> int:
         """How many transactions are here, batched ones included."""
@@ -149,7 +154,7 @@ class Mempool:
 
     def _refused_by_state(self, verified: Verified, view: StateView) -> Fault | None:
         registry, transaction = self._registry, verified.transaction
-        state = Overlay(view)
+        state = self._read(view)
         refused = registry.authority.refusal(state, transaction)
         if refused is not None or registry.authority.is_application(transaction):
             return refused
@@ -164,6 +169,13 @@ class Mempool:
         if available < needed:
             return fault(TX_INSUFFICIENT_FEE_BALANCE, payer=address, available=available, needed=needed)
         return None
+
+    def _read(self, view: StateView) -> Overlay:
+        """Decoded values of the applied state, kept from one admission to the next; `forget` ends that."""
+        if self._state is None or self._seen is not view or self._reads == READS_MAX:
+            self._state, self._seen, self._reads = Overlay(view), view, 0
+        self._reads += 1
+        return self._state
 
     def _insert(self, verified: Verified) -> None:
         address = _payer_of(verified)
@@ -218,7 +230,11 @@ class Mempool:
         return taken
 
     def forget(self, ids: Iterable[bytes]) -> None:
-        """Drop decided transactions: their fees are no longer reserved.  Unknown ids are ignored."""
+        """Drop decided transactions: their fees are no longer reserved.  Unknown ids are ignored.
+
+        Call it after every executed block, also with no ids: what was read of the state before counts no more.
+        """
+        self._state = None
         for tx_id in ids:
             entry = self._entries.pop(tx_id, None)
             if entry is not None:

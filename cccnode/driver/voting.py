@@ -50,7 +50,7 @@ EVIDENCE_MAX = 1_024
 PRUNE_EVERY = 256
 """Views after which journal files below the stored final block are dropped."""
 
-GROW_MS = 150
+GROW_MS = 200
 """How long a crowded leader lets its block grow."""
 CROWDED_TXS = 64
 """From so many waiting transactions on: more than a thousand a second at the default interval."""

@@ -359,6 +359,9 @@ class Service:
                 return Reason(spec=refusal.spec, values=refusal.values)
         return Reason(spec=NO_PEERS)
 
+    def _silent_ms(self, last_heard_ms: int | None) -> int | None:
+        return None if last_heard_ms is None else self._replica.runtime.now_ms() - last_heard_ms
+
     def index_lag(self) -> int:
         """Executed blocks that the transaction index lacks; 0 without an index."""
         return max(0, self._replica.chain.height - self._indexer.height) if self._indexer is not None else 0
@@ -374,6 +377,7 @@ class Service:
                 consensus_key=validator.consensus_key,
                 reachable=index == replica.identity.validator or any(node in connected for node in validator.node_keys),
                 executed=engine.validators[index].executed if engine is not None else None,
+                silent_ms=self._silent_ms(engine.validators[index].last_heard_ms) if engine is not None else None,
             )
             for index, validator in enumerate(replica.record.validators)
         ]

@@ -97,8 +97,8 @@ class ValidatorStatus:
     consensus_key: bytes
     reachable: bool
     """Itself, or connected now."""
-    last_vote_view: int | None = None
-    """The newest view in which this node saw a vote of it."""
+    silent_ms: int | None = None
+    """Since this node last heard a consensus message of it; None: never since the start, or it is this node."""
     executed: int | None = None
     """The height it says it has executed."""
 

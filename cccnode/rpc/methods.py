@@ -177,7 +177,7 @@ def status_json(status: Status) -> Json:
                 "organisation": validator.organisation,
                 "consensus_key": hex_text(validator.consensus_key),
                 "reachable": validator.reachable,
-                "last_vote_view": _decimal(validator.last_vote_view),
+                "silent_ms": _decimal(validator.silent_ms),
                 "executed": _decimal(validator.executed),
             }
             for validator in status.validators

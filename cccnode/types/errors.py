@@ -93,7 +93,7 @@ NOT_FOUND: Final = ErrorSpec(300, "rpc/NOT_FOUND", "There is no such thing at th
 PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask an archive node.", "ถามโหนดเก็บถาวร")
 WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
 
-NODE_UNREGISTERED: Final = ErrorSpec(400, "net/NOT_REGISTERED", "The node's key is not in the registry.", "โหนดยังไม่ได้ลงทะเบียน", "Have the organisation register this node's key, then start again.", "ให้องค์กรลงทะเบียนกุญแจของโหนดนี้")
+NODE_UNREGISTERED: Final = ErrorSpec(400, "net/NOT_REGISTERED", "The node's key is not in the registry.", "โหนดยังไม่ได้ลงทะเบียน", "Have the organisation register this node's key; the node keeps trying and joins by itself.", "ให้องค์กรลงทะเบียนกุญแจของโหนดนี้ แล้วโหนดจะเชื่อมต่อเอง")
 NET_WRONG_CHAIN: Final = ErrorSpec(401, "net/WRONG_CHAIN", "The other node is of another chain.", "โหนดปลายทางอยู่คนละเครือข่าย", "Compare genesis hashes.", "เทียบค่า genesis")
 NET_VERSION: Final = ErrorSpec(402, "net/VERSION", "No common protocol version.", "รุ่นโปรโตคอลไม่ตรงกัน", "Upgrade the older node.", "อัปเกรดโหนดที่เก่ากว่า")
 NET_DUPLICATE: Final = ErrorSpec(403, "net/DUPLICATE_IDENTITY", "This identity is already connected from elsewhere.", "ตัวตนนี้เชื่อมต่ออยู่แล้ว", "Make sure that no second process uses the same key.", "ตรวจว่าไม่มีโปรแกรมอื่นใช้กุญแจเดียวกัน")
@@ -140,7 +140,7 @@ DIVERGED: Final = ErrorSpec(604, "storage/DIVERGED", "This node's result differs
 BATCHES_CORRUPT: Final = ErrorSpec(605, "storage/BATCHES_CORRUPT", "A stored batch is damaged.", "ชุดธุรกรรมที่เก็บไว้เสียหาย", "Remove data/batches/; what is still needed is fetched from other nodes.", "ลบ data/batches/ แล้วโหนดจะดึงชุดที่จำเป็นจากโหนดอื่น")
 
 NOT_SIGNING_JOURNAL_LOST: Final = ErrorSpec(700, "consensus/JOURNAL_LOST", "The vote journal is missing or older than a vote of this node; it observes until the next epoch.", "บันทึกการลงคะแนนหาย โหนดสังเกตการณ์จนถึงยุคถัดไป", "Wait for the next epoch, or rotate the consensus key.", "รอยุคถัดไปหรือเปลี่ยนกุญแจ")
-NO_QUORUM: Final = ErrorSpec(701, "consensus/NO_QUORUM", "Too few validators are reachable to make blocks.", "ผู้ตรวจสอบที่ติดต่อได้ไม่พอ", "Bring back the validators named.", "นำผู้ตรวจสอบที่ระบุกลับมา", retryable=True)
+NO_QUORUM: Final = ErrorSpec(701, "consensus/NO_QUORUM", "Too few validators vote to make blocks.", "ผู้ตรวจสอบที่ลงคะแนนไม่พอ", "Bring back the validators named.", "นำผู้ตรวจสอบที่ระบุกลับมา", retryable=True)
 BEHIND: Final = ErrorSpec(702, "consensus/BEHIND", "This node is catching up.", "โหนดกำลังตามบล็อกให้ทัน", "Wait; see `behind`.", "รอให้ตามทัน", retryable=True)
 CLOCK_SKEW: Final = ErrorSpec(703, "node/CLOCK_SKEW", "This machine's clock differs from its peers'.", "นาฬิกาเครื่องไม่ตรงกับเพื่อน", "Run an NTP client such as chrony.", "ติดตั้ง NTP เช่น chrony")
 NO_PEERS: Final = ErrorSpec(704, "net/NO_PEERS", "No other node is connected.", "ไม่มีโหนดอื่นเชื่อมต่ออยู่", "Check the network and the addresses.", "ตรวจเครือข่ายและที่อยู่", retryable=True)
