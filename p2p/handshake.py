@@ -106,7 +106,7 @@ def judge(message: Hello, facts: Facts) -> Fault | None:
     if common_version(message.protocol_min, message.protocol_max) is None:
         return _version(message.protocol_min, message.protocol_max)
     if message.chain != own.chain:
-        return fault(NET_WRONG_CHAIN, own_chain=own.chain, its_chain=message.chain)
+        return fault(NET_WRONG_CHAIN, acceptor_chain=own.chain, dialler_chain=message.chain)
     if message.node_key != facts.tls_key:
         return fault(NET_IDENTITY, hello_key=message.node_key, tls_key=facts.tls_key)
     if facts.tls_key == own.node_key:
@@ -147,7 +147,7 @@ def read_answer(payload: bytes, question: Hello) -> Ack | Reject:
     if not isinstance(message, Ack) or message.nonce != question.nonce:
         raise fault(NET_MALFORMED, why=f"{type(message).__name__} is no answer to this HELLO")
     if message.chain != question.chain:
-        raise fault(NET_WRONG_CHAIN, own_chain=question.chain, its_chain=message.chain)
+        raise fault(NET_WRONG_CHAIN, acceptor_chain=message.chain, dialler_chain=question.chain)
     if not question.protocol_min <= message.protocol <= question.protocol_max:
         raise _version(message.protocol, message.protocol)
     return message

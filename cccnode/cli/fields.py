@@ -95,13 +95,20 @@ def _value(info: inspect.Type, text: Any, options: Options) -> Json:
 
 
 def account_of(text: str, options: Options) -> str:
-    """An account as typed: `ccc1...`, or the name of a key in the home."""
+    """An account as typed: `ccc1...`, or the name of a key in the home.
+
+    Raises:
+        click.UsageError: it is neither.
+    """
     if text.startswith("ccc1"):
         return text
     try:
         return account_text(account_id(read(options.home.account_key(text)).public_key))
-    except Fault:
-        return text
+    except Fault as error:
+        where = options.home.account_key(text)
+        raise click.UsageError(
+            f"{text} is neither an account (ccc1...) nor a key here: {where}: {error.spec.en}"
+        ) from error
 
 
 def _record(fields: Sequence[inspect.Field], text: str, options: Options) -> list[Json]:

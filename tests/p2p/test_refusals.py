@@ -65,7 +65,7 @@ def test_invalid_other_chain(loop_factory):
             town, acceptor=own, dialler=other, at_acceptor=both, at_dialler=both, chain=OTHER_CHAIN
         )
         assert there.fault.spec.name == here.fault.spec.name == "net/WRONG_CHAIN"
-        assert there.fault.values == {"own_chain": CHAIN, "its_chain": OTHER_CHAIN}
+        assert there.fault.values == {"acceptor_chain": CHAIN, "dialler_chain": OTHER_CHAIN}
         assert CHAIN.hex() in str(here.fault.values["told"])
         assert there.node_key == other.node_key
 
