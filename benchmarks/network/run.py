@@ -25,6 +25,8 @@ _MORE: Final = 1.3
 """From a short step that was sustained to the next."""
 _BELOW: Final = 0.93
 """Where the whole time is tried first: so far below the short step that was not sustained."""
+_MARGIN: Final = 1.02
+"""Of what an overloaded network committed: what it is asked for next, for overload costs it something."""
 _LESS: Final = 0.97
 """When a rate could not be sustained over the whole time, the next one."""
 _SHORT: Final = Window(3, 13)
@@ -103,9 +105,11 @@ class _Bench:
         else:
             rate = await self._search()
             for _ in range(_STEPS_MAX):
-                if (await self._open_step(rate)).sustained:
+                step = await self._open_step(rate)
+                if step.sustained:
                     break
-                rate *= _LESS
+                # An overloaded network shows about what it can carry: no use in creeping down from far above.
+                rate = min(rate * _LESS, step.committed_per_s * _MARGIN)
         return await self._report(self._steps[-1])
 
     async def finality(self) -> Figures:
