@@ -23,17 +23,13 @@ _BEGIN: Final = 1_000.0
 """Where it begins."""
 _MORE: Final = 1.3
 """From a short step that was sustained to the next."""
-_BELOW: Final = 0.93
-"""Where the whole time is tried first: so far below the short step that was not sustained."""
-_MARGIN: Final = 1.02
-"""Of what an overloaded network committed: what it is asked for next, for overload costs it something."""
-_LESS: Final = 0.97
+_LESS: Final = 0.96
 """When a rate could not be sustained over the whole time, the next one."""
 _SHORT: Final = Window(3, 13)
 """A short step of the search."""
 _PILE_S: Final = 1.5
 """A short step keeps up while the backlog stays below so many seconds of load: its blocks are too few to count."""
-_STEPS_MAX: Final = 5
+_STEPS_MAX: Final = 6
 _SETTLE_S: Final = 5
 _DRAIN_S: Final = 120
 
@@ -108,8 +104,7 @@ class _Bench:
                 step = await self._open_step(rate)
                 if step.sustained:
                     break
-                # An overloaded network shows about what it can carry: no use in creeping down from far above.
-                rate = min(rate * _LESS, step.committed_per_s * _MARGIN)
+                rate *= _LESS
         return await self._report(self._steps[-1])
 
     async def finality(self) -> Figures:
@@ -127,7 +122,7 @@ class _Bench:
             return rate
         while await self._keeps_up(rate * _MORE):
             rate *= _MORE
-        return rate * _MORE * _BELOW
+        return rate
 
     async def _keeps_up(self, rate: float) -> bool:
         return (await self._open_step(rate, _SHORT)).piled_up_s <= _PILE_S

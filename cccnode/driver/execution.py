@@ -78,7 +78,8 @@ class Executor:
         self._chain, self._limits, self._stages = chain, limits, stages
         self._applied, self._failed = applied, failed
         self._queue: list[Job] = []
-        self._busy = False
+        self.busy = False
+        """Whether a block is being executed or stored."""
         self.diverged: Fault | None = None
         self.next_height = chain.height + 1
         """First height that is not in the queue."""
@@ -107,9 +108,9 @@ class Executor:
         self._next()
 
     def _next(self) -> None:
-        if self._busy or not self._queue or self.diverged is not None:
+        if self.busy or not self._queue or self.diverged is not None:
             return
-        self._busy = True
+        self.busy = True
         work = self._work(self._queue[0])
         self._runtime.call_soon(lambda: self._advance(work))
 
@@ -181,7 +182,7 @@ class Executor:
         roots = Roots(header.height, applied.state_root, applied.results.root())
         self._chain.executed(job.block_id, header, roots, self._limits.tx_lifetime_max_ms)
         del self._queue[0]
-        self._busy = False
+        self.busy = False
         self._applied(Applied(job=job, outcome=outcome))
         self._next()
 

@@ -152,6 +152,7 @@ class Replica:
             spoiled=self._batch_spoiled,
             stored_batch=self._stored_batch,
             reread=lambda raws: trusted_transactions(registry, raws),
+            executing=lambda: self.executor.busy,
         )
         self.dissemination.stored = self._own_batch_stored
         self.executor = Executor(

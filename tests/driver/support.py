@@ -169,6 +169,7 @@ class Bench:
             spoiled=self.spoiled.append,
             stored_batch=self._stored,
             reread=lambda found: trusted_transactions(CITY, found),
+            executing=lambda: False,
         )
 
     def _stored(self, identity: bytes) -> tuple[bytes, ...] | None:
