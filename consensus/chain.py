@@ -104,7 +104,7 @@ class Chain:
 
 def ancestors(blocks: list[Block]) -> tuple[Ancestor, ...]:
     """A path as the driver sees it."""
-    return tuple(Ancestor(block_id=block.block_id, header=block.header) for block in blocks)
+    return tuple(Ancestor(block_id=block.block_id, header=block.header, body=block.body or ()) for block in blocks)
 
 
 def finalized(blocks: list[Block]) -> tuple[FinalizedBlock, ...]:

@@ -36,6 +36,8 @@ class Ancestor:
 
     block_id: bytes
     header: Header
+    body: Body
+    """What it lists: a block on top of it does not list the same again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,12 +84,7 @@ class Chain:
 
     def listed(self, above: Sequence[Ancestor]) -> set[bytes]:
         """Batch ids that blocks above the executed one list already."""
-        listed: set[bytes] = set()
-        for ancestor in above:
-            known = self.bodies.get(ancestor.block_id)
-            if known is not None:
-                listed.update(known[1])
-        return listed
+        return {batch for ancestor in above for batch in ancestor.body}
 
     def window_headers(self, above: Sequence[Ancestor]) -> list[tuple[int, int]]:
         """(time_ms, tx_count) of the ancestors and of what was executed, newest first."""
