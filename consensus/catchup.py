@@ -10,6 +10,8 @@ HELP_INTERVAL_MS: Final = 200
 """A laggard is helped at most this often (R9)."""
 ASK_INTERVAL_MS: Final = 200
 """A node that is ahead is asked for certificates at most this often."""
+SHOW_INTERVAL_MS: Final = 200
+"""Votes of this node's own key that another one shows are looked at at most this often (R13)."""
 REPLIES_PER_SECOND_MAX: Final = 32
 """Requests of one node that are answered within a second; the rest is dropped, it will ask again."""
 PEERS_MAX: Final = 1_024
@@ -24,6 +26,7 @@ ASK_AT_ONCE: Final = 2
 class _Rate:
     helped_ms: int
     asked_ms: int
+    shown_ms: int
     window_ms: int
     replies: int = 0
 
@@ -41,6 +44,8 @@ class Peers:
         self.executed: list[int] = [0] * count
         self.active_view = [view] * count
         """Own view when a validator last voted or proposed."""
+        self.stated_view = [0] * count
+        """View in which a validator said that it is."""
 
     def heard(self, validator: int, *, peer: bytes, now_ms: int) -> None:
         """A message came from a validator's node."""
@@ -55,6 +60,10 @@ class Peers:
         """The greatest height that `quorum` validators say they have executed (J17)."""
         return sorted(self.executed, reverse=True)[quorum - 1]
 
+    def ahead_of(self, view: int) -> int:
+        """How many validators said that they are in a higher view."""
+        return sum(stated > view for stated in self.stated_view)
+
     def inactive(self, validator: int, *, view: int, quorum: int) -> bool:
         """Whether a validator has been silent for 2n views while a quorum of the others was not."""
         oldest = view - 2 * len(self.active_view)
@@ -66,7 +75,8 @@ class Peers:
     def _rate(self, peer: bytes, now_ms: int) -> _Rate:
         if peer not in self._rates and len(self._rates) >= PEERS_MAX:
             self._rates.clear()
-        return self._rates.setdefault(peer, _Rate(now_ms - HELP_INTERVAL_MS, now_ms - ASK_INTERVAL_MS, now_ms))
+        long_ago_ms = now_ms - max(HELP_INTERVAL_MS, ASK_INTERVAL_MS, SHOW_INTERVAL_MS)
+        return self._rates.setdefault(peer, _Rate(long_ago_ms, long_ago_ms, long_ago_ms, now_ms))
 
     def may_help(self, peer: bytes, now_ms: int) -> bool:
         """Whether it is time to help this laggard (again)."""
@@ -82,6 +92,14 @@ class Peers:
         if now_ms - rate.asked_ms < ASK_INTERVAL_MS:
             return False
         rate.asked_ms = now_ms
+        return True
+
+    def may_show(self, peer: bytes, now_ms: int) -> bool:
+        """Whether it is time to look at votes of our own key that this node shows us."""
+        rate = self._rate(peer, now_ms)
+        if now_ms - rate.shown_ms < SHOW_INTERVAL_MS:
+            return False
+        rate.shown_ms = now_ms
         return True
 
     def may_reply(self, peer: bytes, now_ms: int) -> bool:

@@ -21,9 +21,11 @@ class Root:
     header: Header
     block_id: bytes
     view: int
-    """View of its certificate; header.view within one epoch, 0 for genesis."""
+    """View of its certificate in this epoch; 0 for the block that the epoch starts from."""
     certificate: Certificate | None = None
     """Its finalization, if it has one of its own: lets this node show it to laggards."""
+    pending: int = 0
+    """Newest height above its E, itself included, that has receipts or a change that is due; 0: none (J13)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,10 @@ class Config:
     me: int | None
     """Own index in the record; None: not a validator of this epoch."""
     root: Root
+    watch: bool = False
+    """Whether to watch before the first signature, as after a start of the process (see `watching`)."""
+    unsure_view: int = 0
+    """In views up to this one this node may have signed what its journal does not hold: it signs nothing there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class ValidatorStatus:
     """Monotonic time of its last message; None: never since the start."""
     executed: int
     """Height it last reported as executed."""
+    active_view: int
+    """This node's view when it last voted or proposed; the view of the start if never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,8 @@ class EngineStatus:
     leader: int
     armed: bool
     """Whether the view's timers run; False: nothing to do, the network is idle."""
+    ending: bool
+    """Whether the epoch's last block is notarized and not final: only it is proposed again."""
     observing: str | None
     """Why this node does not sign; None: it does."""
     final: Proposal

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from cccnode.types.block import block_id
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, SAFETY_ALARM, WATCHING
 from cccnode.types.limits import CERTIFICATES_PER_REPLY_MAX, VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.vote import Kind, Proposal, Vote
 from consensus import proposing, rules, voting
-from consensus.certificates import well_formed
+from consensus.certificates import claims_of, well_formed
 from consensus.chain import Block, Verdict
 from consensus.config import Config, EngineStatus, Sign, ValidatorStatus, VerifyMany
 from consensus.effects import Blame, Effect
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
 from consensus.messages import (
+    VOTES_PER_MESSAGE_MAX,
     BlockMessage,
     BlockRequest,
     CertificatesMessage,
@@ -26,11 +28,13 @@ from consensus.messages import (
     StatusMessage,
     VotesMessage,
 )
-from consensus.records import BlockRecord, CertificateRecord, Record, VoteRecord
+from consensus.records import BlockRecord, CertificateRecord, Record, SilenceRecord, VoteRecord
 from consensus.timers import STATUS_INTERVAL_MS
 from consensus.view import HOLE_REQUEST_VIEWS, Core
 from consensus.votes import claim_of
 
+_OWN_WORDS: Final = (ProposalMessage, VotesMessage, StatusMessage)
+"""What a validator says only of the epoch it is in; older certificates are also shown by those who have moved on."""
 REPEATED_FINALIZES_MAX: Final = 16
 """Newest own finalize votes that are repeated (R8): a later one covers its ancestors."""
 
@@ -70,6 +74,8 @@ class Engine:
         for record in records:
             engine._fold(record)
         core.timers.enter(now_ms=now_ms, view=core.view, final_view=core.final_view())
+        if core.watch is not None:
+            core.watch.view = core.view
         if records:
             engine._resume()
         core.deliver()
@@ -96,6 +102,8 @@ class Engine:
                     core.entry = certificate
                 elif core.certificates.finalization is None and certificate.proposal == core.chain.final:
                     core.certificates.finalization = certificate if certificate.kind is Kind.FINALIZE else None
+            case SilenceRecord(error):
+                core.guard.silent = core.guard.silent if core.guard.silent not in {None, WATCHING.name} else error
             case BlockRecord(header, body, justification):
                 core.chain.add(Block(block_id(header), header, body, justification, core.now, Verdict.READY))
 
@@ -153,6 +161,7 @@ class Engine:
     def _finish(self) -> list[Effect]:
         """Do all that is due now, set the deadline, and hand the effects over."""
         core = self._core
+        core.look()
         self._settle()
         self._repeat()
         for wanted, voters in core.wanted.due(core.now):
@@ -195,7 +204,7 @@ class Engine:
             core.adopt_final(Proposal(header.view, header.parent_view, header.height, core.chain.executed_id))
         if core.me is not None:
             core.peers.executed[core.me] = header.height
-        if event.receipts:
+        if event.receipts or event.due:
             core.pending_root = header.height
             core.send_to(core.leaders.of(core.view), core.status_message())  # J17: so that it can publish the root.
         core.deliver()
@@ -210,6 +219,8 @@ class Engine:
             return
         if validator is not None:
             core.peers.heard(validator, peer=event.peer, now_ms=core.now)
+            if validator != core.me and isinstance(message, _OWN_WORDS):
+                core.heard.add(validator)
         match message:
             case ProposalMessage():
                 self._on_proposal(event, message)
@@ -235,7 +246,7 @@ class Engine:
             self._core.peers.executed[validator] = executed
 
     def _on_proposal(self, event: Received, message: ProposalMessage) -> None:
-        """R3: take the certificates of a proposal, then keep it for its view."""
+        """Part of R3: take the certificates of a proposal, then keep it for its view."""
         core, proposal, leader = self._core, message.proposal, event.validator
         view = proposal.view
         if leader is None or leader != core.leaders.of(view) or not well_formed(Kind.NOTARIZE, proposal):
@@ -284,7 +295,9 @@ class Engine:
 
     def _add_block(self, message: ProposalMessage | BlockMessage) -> None:
         core, header = self._core, message.header
-        justification = message.justification if isinstance(message, ProposalMessage) else ()
+        carried = message.justification if isinstance(message, ProposalMessage) else ()
+        # It is stored with the block and served to others, though certificates of old views are not looked at here.
+        justification = tuple(held for held in carried if claims_of(held, core.count) is not None)
         block = core.chain.add(Block(block_id(header), header, message.body, justification, core.now))
         core.wanted.arrived(block.block_id)
         core.deliver()
@@ -297,6 +310,11 @@ class Engine:
     def _on_votes(self, event: Received, message: VotesMessage) -> None:
         """Single votes: only over their signer's own connection."""
         core, signer = self._core, event.validator
+        if signer not in {None, core.me} and all(vote.signer == core.me for vote in message.votes):
+            # R13: what this key signed, by those who saw it.  Who knows that his journal is lost expects that.
+            if core.guard.silent in {None, WATCHING.name} and core.peers.may_show(event.peer, core.now):
+                self._on_own_votes(message.votes, NOT_SIGNING_JOURNAL_LOST.name)
+            return
         if signer is None or any(
             vote.signer != signer or not well_formed(vote.kind, vote.proposal) for vote in message.votes
         ):
@@ -304,17 +322,17 @@ class Engine:
             return
         self._reports(signer, message.executed)
         if signer == core.me:
-            self._on_own_votes(message.votes)
+            self._on_own_votes(message.votes, SAFETY_ALARM.name)
             return
         core.peers.active_view[signer] = core.view
         for vote in message.votes:
             self._on_vote(event, vote)
 
-    def _on_own_votes(self, votes: Sequence[Vote]) -> None:
+    def _on_own_votes(self, votes: Sequence[Vote], error: str) -> None:
         core = self._core
         for vote, valid in zip(votes, core.verifier.check([claim_of(vote) for vote in votes]), strict=True):
             if valid and not core.guard.signed(vote):
-                core.own_vote_met(vote)
+                core.own_vote_met(vote, error)
 
     def _on_vote(self, event: Received, vote: Vote) -> None:
         core, view = self._core, vote.proposal.view
@@ -341,6 +359,7 @@ class Engine:
         core = self._core
         if event.validator is not None:
             self._reports(event.validator, message.executed)
+            core.peers.stated_view[event.validator] = message.view
         if message.view > core.view or message.final.view > core.final_view():
             self._ask(event, max(message.view - 1, message.final.view))
         elif message.view < core.view or message.final.view < core.final_view():
@@ -425,7 +444,11 @@ class Engine:
         """The next time at which something is to be done without an event."""
         core, timers = self._core, self._core.timers
         due = [self._status_ms]
-        if timers.armed_ms is None:
+        if core.watch is not None and core.watch.until_ms is not None:
+            due.append(core.watch.until_ms)
+        if core.over:
+            pass  # R12: no view of this epoch waits for anything any more.
+        elif timers.armed_ms is None:
             due.append(core.heartbeat_ms())
         elif timers.nullify_ms is not None:
             due.append(timers.nullify_ms)
@@ -446,9 +469,29 @@ class Engine:
         """Name of the error that says why this node does not sign; None: it signs."""
         return self._core.guard.silent
 
+    @property
+    def lived(self) -> bool:
+        """Whether a quorum, this node included, was in this epoch while it listened: the next one had not begun."""
+        return len(self._core.heard) + 1 >= self._core.quorum
+
+    @property
+    def certain(self) -> bool:
+        """Whether no view of the next epoch was over when this node began to listen, whoever lied to it (J22).
+
+        A quorum of others spoke in this epoch since.  At least q - f of them are honest and had signed nothing in the
+        next one; the rest, this node and all liars included, are too few for any certificate there.
+        """
+        return len(self._core.heard) >= min(self._core.quorum, self._core.count - 1)
+
     def status_message(self) -> StatusMessage:
         """Where this node stands: for a validator that just connected."""
         return self._core.status_message()
+
+    def votes_of(self, validator: int) -> VotesMessage | None:
+        """Part of R13: what a validator signed and is not final, for itself; None: nothing that is known."""
+        core = self._core
+        votes = core.votes.of(validator, above=core.final_view())[-VOTES_PER_MESSAGE_MAX:]
+        return VotesMessage(core.config.epoch, core.chain.executed_height, tuple(votes)) if votes else None
 
     def status(self) -> EngineStatus:
         """A picture for people and RPC."""
@@ -458,6 +501,7 @@ class Engine:
             view=core.view,
             leader=core.leaders.of(core.view),
             armed=core.timers.armed_ms is not None,
+            ending=core.ending,
             observing=core.guard.silent,
             final=core.chain.final,
             executed=core.chain.executed_height,
@@ -465,8 +509,10 @@ class Engine:
             votes={kind.name.lower(): core.votes.signers(core.view, kind) for kind in Kind},
             waiting_for=self._waiting_for(),
             validators=tuple(
-                ValidatorStatus(last_heard_ms=heard, executed=executed)
-                for heard, executed in zip(core.peers.heard_ms, core.peers.executed, strict=True)
+                ValidatorStatus(last_heard_ms=heard, executed=executed, active_view=active)
+                for heard, executed, active in zip(
+                    core.peers.heard_ms, core.peers.executed, core.peers.active_view, strict=True
+                )
             ),
         )
 

@@ -60,6 +60,8 @@ class Executed:
     header: Header
     receipts: int
     """How many receipts it has: a block with none leaves no root to publish (J13)."""
+    due: bool = False
+    """Whether the state after it holds a change for the next epoch: the first block with its root ends the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

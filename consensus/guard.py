@@ -27,9 +27,9 @@ _NOTHING = OwnVotes()
 
 
 class Guard:
-    """Decides whether a vote may be signed.  The caller persists what it returns before sending it."""
+    """R0: decides whether a vote may be signed.  The caller persists what it returns before sending it."""
 
-    __slots__ = ("_chain", "_epoch", "_me", "_sign", "floor", "own", "silent")
+    __slots__ = ("_chain", "_epoch", "_me", "_sign", "careful", "floor", "own", "silent", "unsure")
 
     def __init__(self, *, chain: bytes, epoch: int, me: int | None, sign: Sign | None, silent: str | None) -> None:
         """`silent`: why this node must not sign, if so."""
@@ -40,16 +40,26 @@ class Guard:
         self.silent = silent
         """Name of the error that says why nothing is signed; None: votes are signed."""
         self.floor = 0
-        """View of the newest final block: nothing is ever signed at or below it, so what is below may be forgotten."""
+        """Newest final view, or view of which the journal is unsure: nothing is ever signed at or below it."""
+        self.careful = 0
+        """View in which this node may have voted without remembering it: up to it, it only gives up (R13)."""
+        self.unsure = 0
+        """View up to which an own vote that it does not remember is no surprise: its journal was lost once."""
         self.own: dict[int, OwnVotes] = {}
 
     def of(self, view: int) -> OwnVotes:
         """What was signed in `view`."""
         return self.own.get(view, _NOTHING)
 
+    def mute(self, view: int) -> bool:
+        """Whether nothing at all is signed in a view."""
+        return self.silent is not None or view <= self.floor
+
     def may_notarize(self, proposal: Proposal, *, view: int) -> bool:
         """Once, in the current view, before giving it up."""
         own = self.of(proposal.view)
+        if proposal.view <= self.careful:
+            return False
         return proposal.view == view and own.notarized is None and own.nullified is None and own.finalized is None
 
     def may_nullify(self, target: int, *, view: int) -> bool:
@@ -60,6 +70,8 @@ class Guard:
     def may_finalize(self, proposal: Proposal, *, view: int, notarized: Proposal | None) -> bool:
         """Only what is notarized, when leaving its view through that notarization, never after giving it up."""
         own = self.of(proposal.view)
+        if proposal.view <= self.careful:
+            return False
         return proposal.view >= view and notarized == proposal and own.nullified is None and own.finalized is None
 
     def notarize(self, proposal: Proposal, *, view: int) -> Vote | None:
@@ -76,7 +88,7 @@ class Guard:
         return self._vote(Kind.FINALIZE, proposal) if allowed else None
 
     def _vote(self, kind: Kind, proposal: Proposal) -> Vote | None:
-        if self._sign is None or self._me is None or self.silent is not None or proposal.view <= self.floor:
+        if self._sign is None or self._me is None or self.mute(proposal.view):
             return None
         signature = self._sign(vote_bytes(kind, self._chain, self._epoch, proposal))
         vote = Vote(kind, proposal, self._me, signature)
@@ -98,7 +110,7 @@ class Guard:
 
     def signed(self, vote: Vote) -> bool:
         """Whether this own vote is one that this node remembers, or is too old to tell."""
-        return vote.proposal.view <= self.floor or any(
+        return vote.proposal.view <= max(self.floor, self.unsure) or any(
             mine.kind == vote.kind and mine.proposal == vote.proposal for mine in self.of(vote.proposal.view).all()
         )
 

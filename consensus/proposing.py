@@ -15,11 +15,19 @@ from consensus.view import Core
 
 def propose(core: Core) -> None:
     """R2: the leader builds on its parent when there is a reason to."""
-    own = core.guard.of(core.view)
-    if core.leaders.of(core.view) != core.me or core.building or core.guard.silent is not None:
+    if core.leaders.of(core.view) != core.me or core.building or core.guard.mute(core.view) or core.over:
         return
+    own = core.guard.of(core.view)
     if own.notarized is not None or own.nullified is not None:
         return
+    if core.view > core.guard.careful:
+        _propose(core)
+    elif core.timers.armed_ms is not None:
+        core.give_up()  # R13: it may have proposed here before; the others skip this view at once.
+
+
+def _propose(core: Core) -> None:
+    """Part of R2: on which block, and whether now."""
     parent = core.parent()
     if parent is None:
         core.miss(core.final_view() + 1)
@@ -29,6 +37,9 @@ def propose(core: Core) -> None:
         core.want(parent.block_id, core.certificates.certified(parent.view))
         return
     if core.now < propose_ms(core, block) or not _has_reason(core, block):
+        return
+    if rules.ends_epoch(block.header) and block.header.epoch == core.config.epoch:
+        _repeat(core, parent, block)
         return
     if core.chain.executed_height < block.header.exec_height:
         core.give_up()  # R2: this node is catching up, and the others should not wait for it.
@@ -52,24 +63,38 @@ def propose(core: Core) -> None:
     )
 
 
+def _repeat(core: Core, certified: Proposal, block: Block) -> None:
+    """R12: nothing is built on the last block of an epoch; it is proposed again until one finalization exists."""
+    proposal = Proposal(core.view, certified.view, block.header.height, block.block_id)
+    _propose_block(core, block, proposal, None)
+
+
 def propose_ms(core: Core, parent: Block) -> int:
-    """When the leader may propose: `min_interval` after it saw the parent (J12)."""
-    return max(core.timers.entered_ms, parent.seen_ms + core.config.record.timers.min_interval_ms)
+    """When the leader may propose: `min_interval` after it saw the parent (J12).
+
+    The last block of an epoch is about to become final by itself, so its repetition waits a little longer (R12).
+    """
+    timers = core.config.record.timers
+    if rules.ends_epoch(parent.header) and parent.header.epoch == core.config.epoch:
+        return core.timers.entered_ms + timers.min_interval_ms + timers.delta_ms // 2
+    return max(core.timers.entered_ms, parent.seen_ms + timers.min_interval_ms)
 
 
 def propose_due_ms(core: Core) -> int | None:
     """When `min_interval` will let this leader propose, if nothing else holds it back."""
-    if core.leaders.of(core.view) != core.me or core.building or core.timers.nullified:
+    if core.leaders.of(core.view) != core.me or core.building or core.timers.nullified or core.over:
         return None
     parent = core.parent()
     block = core.chain.get(parent.block_id) if parent is not None else None
-    if block is None or core.guard.silent is not None or propose_ms(core, block) <= core.now:
+    if block is None or core.guard.mute(core.view) or propose_ms(core, block) <= core.now:
         return None
     return propose_ms(core, block)
 
 
 def _has_reason(core: Core, parent: Block) -> bool:
-    """J13: batches, a root that can be published now, or others that wait for a block."""
+    """J13: batches, a root that can be published now, others that wait for a block, or an epoch to end (R12)."""
+    if rules.ends_epoch(parent.header) and parent.header.epoch == core.config.epoch:
+        return True
     if core.pending or (core.timers.armed_ms is not None and not core.timers.for_root):
         return True
     return core.root_pending(parent) and choose_exec_height(core, parent) >= core.pending_root
@@ -82,8 +107,8 @@ def choose_exec_height(core: Core, parent: Block) -> int:
 
 
 def accept(core: Core, event: Built) -> None:
-    """R2: the driver's block, checked as strictly as any other's, becomes the proposal of this view."""
-    if event.view != core.view or not core.building or core.guard.silent is not None:
+    """Part of R2: the driver's block, checked as strictly as any other's, becomes the proposal of this view."""
+    if event.view != core.view or not core.building or core.guard.mute(core.view):
         return
     header, parent = event.header, core.parent()
     held = core.chain.get(header.parent)
@@ -98,13 +123,12 @@ def accept(core: Core, event: Built) -> None:
     )
     # Voters must know that E is final, which the parent's proposal did not show them yet.
     shows_final = header.exec_height > held.header.exec_height
-    _propose_block(core, block, core.certificates.finalization if shows_final else None)
-
-
-def _propose_block(core: Core, block: Block, finalization: Certificate | None) -> None:
-    """R2: persist the block and the own notarize vote together, then send the proposal."""
-    header = block.header
     proposal = Proposal(core.view, header.parent_view, header.height, block.block_id)
+    _propose_block(core, block, proposal, core.certificates.finalization if shows_final else None)
+
+
+def _propose_block(core: Core, block: Block, proposal: Proposal, finalization: Certificate | None) -> None:
+    """Part of R2: persist the block and the own notarize vote together, then send the proposal."""
     vote = core.guard.notarize(proposal, view=core.view)
     if vote is None:
         return
@@ -114,20 +138,21 @@ def _propose_block(core: Core, block: Block, finalization: Certificate | None) -
     core.timers.arm(core.now)
     core.timers.proposal_seen = True
     # Durable together with the vote that follows.
-    core.persist(BlockRecord(header, block.body or (), block.justification), sync=False)
+    core.persist(BlockRecord(block.header, block.body or (), block.justification), sync=False)
     core.cast(vote, message)
 
 
 def proposal_message(
     core: Core, proposal: Proposal, block: Block, finalization: Certificate | None, signature: bytes
 ) -> ProposalMessage:
-    """A block of this node as it is proposed, for the first time or again after a restart."""
+    """A block as this node proposes it: for the first time, again after a restart, or again as R12 says."""
+    repeated = proposal.view > block.header.view
     return ProposalMessage(
         core.config.epoch,
         proposal,
         block.header,
         block.body or (),
-        block.justification,
+        justification(core, proposal.parent_view) if repeated else block.justification,
         finalization,
         core.chain.executed_height,
         signature,
@@ -138,5 +163,7 @@ def justification(core: Core, parent_view: int) -> Justification:
     """The parent's certificate and the newest nullifications above it, as many as go inline."""
     certificate = core.certificates.certified(parent_view)
     lowest = max(parent_view + 1, core.view - INLINE_CERTIFICATES_MAX)
-    skipped = tuple(core.certificates.nullified[view] for view in range(lowest, core.view))
+    nullified = core.certificates.nullified
+    # After a restart some may lie at or below the newest final view: then the proposal is moot anyway.
+    skipped = tuple(nullified[view] for view in range(lowest, core.view) if view in nullified)
     return (certificate, *skipped) if certificate is not None else skipped

@@ -3,6 +3,8 @@
 After a crash the state is the fold over all records that survived, in any number; each holds what it needs.
 """
 
+from typing import Final
+
 from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.types.block import Body, Header
@@ -31,7 +33,15 @@ class BlockRecord(Noun, tag=3, frozen=True, array_like=True, gc=False):
     justification: Justification
 
 
-Record = VoteRecord | CertificateRecord | BlockRecord
+class SilenceRecord(Noun, tag=4, frozen=True, array_like=True, gc=False):
+    """This node met what it must not: it signs nothing more in this epoch, however often it is started."""
+
+    error: str
+    """Name of the error that says why."""
+
+
+Record = VoteRecord | CertificateRecord | BlockRecord | SilenceRecord
+NEVER_PRUNED: Final = 2**63 - 1
 
 
 def encode_record(record: Record) -> bytes:
@@ -58,3 +68,5 @@ def record_view(record: Record) -> int:
             return certificate.proposal.view
         case BlockRecord(header):
             return header.view
+        case SilenceRecord():
+            return NEVER_PRUNED

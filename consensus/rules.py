@@ -17,7 +17,7 @@ def header_fault(config: Config, header: Header, body: Body) -> str | None:
         return "header version"
     if (header.chain, header.epoch) != (config.chain, config.epoch):
         return "chain or epoch"
-    if header.epoch_record_hash != config.record_hash or header.next_epoch_record_hash != ZERO:
+    if header.epoch_record_hash != config.record_hash:
         return "epoch record"
     if header.extra_hash != ZERO:
         return "extra hash"
@@ -37,18 +37,37 @@ def body_fault(header: Header, body: Body) -> str | None:
     return None if header.body_root == body_root(body) else "body root"
 
 
+def ends_epoch(header: Header) -> bool:
+    """Whether this is the last block of its epoch (consensus.md 3.10).  That it may be one is the driver's to check."""
+    return header.next_epoch_record_hash != ZERO
+
+
 def proposal_fault(proposal: Proposal, header: Header, leader: int) -> str | None:
     """Whether the proposal names this header, and the header its view and leader."""
+    if proposal.view > header.view:
+        return _repeat_fault(proposal, header)
     if header.proposer != leader:
         return "proposer"
     named = Proposal(header.view, header.parent_view, header.height, block_id(header))
     return None if proposal == named else "proposal does not name its header"
 
 
+def _repeat_fault(proposal: Proposal, header: Header) -> str | None:
+    """Part of R12: only the last block of an epoch is proposed again, on its own certificate."""
+    if not ends_epoch(header):
+        return "a block of an earlier view that does not end the epoch"
+    if not header.view <= proposal.parent_view < proposal.view:
+        return "repeated without its own certificate"
+    named = (proposal.height, proposal.block_id)
+    return None if named == (header.height, block_id(header)) else "proposal does not name its header"
+
+
 def child_fault(header: Header, parent: Header) -> str | None:
     """What is wrong with a block as a child of its parent."""
     if header.height != parent.height + 1:
         return "height"
+    if ends_epoch(parent) and parent.epoch == header.epoch:
+        return "its parent ends the epoch"
     if header.time_ms <= parent.time_ms:
         return "time does not increase"
     if header.exec_height < parent.exec_height:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cccnode.types.certificate import Certificate, make_certificate, signer_indices
-from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, OBSERVER, SAFETY_ALARM
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, OBSERVER, SAFETY_ALARM, WATCHING
 from cccnode.types.limits import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.validators import quorum
 from cccnode.types.vote import Kind, Proposal, Vote
@@ -28,9 +28,11 @@ from consensus.messages import (
     StatusMessage,
     VotesMessage,
 )
-from consensus.records import CertificateRecord, Record, VoteRecord
+from consensus.records import CertificateRecord, Record, SilenceRecord, VoteRecord
+from consensus.rules import ends_epoch
 from consensus.timers import ViewTimers
 from consensus.votes import VoteBook, claim_of
+from consensus.watching import Watch
 
 HOLE_REQUEST_VIEWS: Final = 64
 """Views asked for at once where certificates are missing."""
@@ -60,8 +62,18 @@ class Core:
         self.votes = VoteBook(verifier=self.verifier, quorum=self.quorum)
         self.certificates = CertificateBook(config.root.certificate)
         silent = observe or (OBSERVER.name if sign is None or config.me is None else None)
+        self.heard: set[int] = set()
+        """Other validators that spoke for themselves in this epoch since the start."""
+        self.watch: Watch | None = None
+        if silent is None and config.watch and self.count > 1:
+            # More than the others wait for a leader: a view that this node itself should lead is no standstill.
+            quiet_ms = record.timers.min_interval_ms + 3 * record.timers.delta_ms
+            start = config.root.view + 1
+            self.watch = Watch(others=self.quorum - 1, quiet_ms=quiet_ms, view=start, views_left=self.count)
+            silent = WATCHING.name
         self.guard = Guard(chain=config.chain, epoch=config.epoch, me=config.me, sign=sign, silent=silent)
         self.guard.raise_floor(config.root.view)
+        self.guard.careful = self.guard.unsure = config.unsure_view
         self.chain = Chain(config.root, now_ms)
         self.peers = Peers(record, config.me, view=config.root.view + 1)
         delta_ms = record.timers.delta_ms
@@ -73,8 +85,8 @@ class Core:
         """First proposal of the current view and of the few above."""
         self.pending = False
         """Whether batches wait here that this node would list."""
-        self.pending_root = config.root.header.height if config.root.header.tx_count else 0
-        """Height of the newest executed block that has receipts."""
+        self.pending_root = config.root.pending or (config.root.header.height if config.root.header.tx_count else 0)
+        """Height of the newest executed block that has receipts, or whose state holds a change for the next epoch."""
         self.building = False
         """Whether the driver was asked to build for the current view."""
         self.entry: Certificate | None = None
@@ -109,11 +121,29 @@ class Core:
         if not self._alarmed:
             self._alarmed = True
             self.guard.silent = error
+            self.persist(SilenceRecord(error), sync=True)  # A restart of the process must not forget it.
             self.out.append(Alarm(reason=reason))
 
     def final_view(self) -> int:
         """View of the newest final block."""
         return self.chain.final.view
+
+    @property
+    def over(self) -> bool:
+        """Part of R12: whether the last block of the epoch is final, and known to be: nothing more is decided here."""
+        block = self.chain.get(self.chain.final.block_id)
+        return block is not None and self._ends(block)
+
+    @property
+    def ending(self) -> bool:
+        """Part of R12: whether the last block of the epoch is notarized and not final: no other may follow it."""
+        # Not `parent`: this is asked between events, and the walk of that changes what a recorded state holds.
+        held = self.certificates.notarized.get(self.certificates.top_notarized)
+        block = self.chain.get(held.proposal.block_id) if held is not None else None
+        return block is not None and self._ends(block) and not self.over
+
+    def _ends(self, block: Block) -> bool:
+        return ends_epoch(block.header) and block.header.epoch == self.config.epoch
 
     def status_message(self) -> StatusMessage:
         """Where this node stands."""
@@ -122,7 +152,7 @@ class Core:
     # ----- R0: votes are cast here and nowhere else
 
     def cast(self, vote: Vote | None, announcement: Message | None = None) -> bool:
-        """R0: persist, then send, then count an own vote.  None: the guard refused."""
+        """Part of R0: persist, then send, then count an own vote.  None: the guard refused."""
         if vote is None:
             return False
         self.persist(VoteRecord(vote), sync=True)
@@ -203,7 +233,7 @@ class Core:
         """A certificate that others made: its signatures are votes too, and may show a contradiction."""
         kind, proposal = certificate.kind, certificate.proposal
         signers = signer_indices(certificate.bitmap)
-        if self.me is not None and self.me in signers and self.guard.silent is None:
+        if self.me is not None and self.me in signers and self.guard.silent in {None, WATCHING.name}:
             mine = Vote(kind, proposal, self.me, certificate.signatures[signers.index(self.me)])
             if not self.guard.signed(mine):
                 self.own_vote_met(mine, NOT_SIGNING_JOURNAL_LOST.name)
@@ -257,7 +287,10 @@ class Core:
         held = self.certificates.notarized.get(view)
         if held is not None and held.proposal != proposal:
             return True
-        return kind is Kind.FINALIZE and (view in self.certificates.nullified or proposal.height <= final.height)
+        if kind is not Kind.FINALIZE:
+            return False
+        below = proposal.height <= final.height and proposal.block_id != final.block_id  # R12 may finalize twice.
+        return view in self.certificates.nullified or below
 
     def _notarized(self, certificate: Certificate) -> None:
         """R4: a quorum notarized a block, whether or not this node has it or voted for it."""
@@ -298,7 +331,7 @@ class Core:
         self._evidence = {case for case in self._evidence if case[0] > proposal.view - VIEWS_BEHIND_MAX}
 
     def deliver(self) -> None:
-        """R6: hand the newly final blocks over, in height order, as soon as all of them are known."""
+        """Part of R6: hand the newly final blocks over, in height order, as soon as all of them are known."""
         final, certificate, chain = self.chain.final, self.certificates.finalization, self.chain
         if certificate is None or certificate.proposal != final or final.height <= chain.delivered_height:
             return
@@ -375,7 +408,7 @@ class Core:
             self.send_to(self.leaders.of(self.view), message)
 
     def parent(self) -> Proposal | None:
-        """R2: the block to build on: the highest notarized one if all views above it are nullified."""
+        """Part of R2: the block to build on: the highest notarized one if all views above it are nullified."""
         view = max(self.certificates.top_notarized, self.final_view())
         if self.certificates.reach(self.view) > view + 1:
             return None
@@ -392,7 +425,7 @@ class Core:
         self.holes = (max(lowest, highest - HOLE_REQUEST_VIEWS + 1), highest)
 
     def request_holes(self) -> None:
-        """R2, R3: ask the leader first, then the others in turn; a leader with a hole asks all."""
+        """Part of R2, R3: ask the leader first, then the others in turn; a leader with a hole asks all."""
         if self.holes is None or self.now < self.next_hole_request_ms:
             return
         lo, hi = self.holes
@@ -410,13 +443,18 @@ class Core:
     def arm(self) -> None:
         """Start the view's timers when there is something to wait for (consensus.md 3.9)."""
         timers = self.timers
+        if self.over:
+            return
         if self.pending or self.now >= self.heartbeat_ms():
             timers.arm(self.now)
-        if timers.armed_ms is None and self.pending_root:
-            parent = self.parent()
-            block = self.chain.get(parent.block_id) if parent is not None else None
-            if block is not None and self.root_pending(block):
-                timers.arm(self.now, for_root=True)
+        if timers.armed_ms is not None:
+            return
+        parent = self.parent()
+        block = self.chain.get(parent.block_id) if parent is not None else None
+        if block is not None and self._ends(block):
+            timers.arm(self.now)
+        elif block is not None and self.pending_root and self.root_pending(block):
+            timers.arm(self.now, for_root=True)
 
     def heartbeat_ms(self) -> int:
         """When an idle view gets an empty block all the same."""
@@ -433,12 +471,34 @@ class Core:
             self.give_up()
 
     def give_up(self) -> None:
-        """R7: nullify the current view, once; from then on repeat (R8) until a certificate ends it."""
-        if self.timers.nullified:
+        """Part of R7: nullify the current view, once; from then on repeat (R8) until a certificate ends it."""
+        if self.timers.nullified or self.over:
             return
         self.timers.arm(self.now)
         self.timers.gave_up(self.now)
         self.cast(self.guard.nullify(self.view, view=self.view))
+
+    # ----- R13: the first signature
+
+    def look(self) -> None:
+        """R13: begin to sign when enough was seen; the current view starts anew, for its timers ran unheard."""
+        watch = self.watch
+        if watch is None:
+            return
+        behind = self.peers.ahead_of(self.view) > self.count - self.quorum
+        if not watch.over(heard=len(self.heard), behind=behind, view=self.view, now_ms=self.now):
+            return
+        self.watch = None
+        if self.guard.silent != WATCHING.name:
+            return
+        self.guard.silent = None
+        if watch.views_left > 0:  # Nothing moved: perhaps because a vote of ours that we forgot is missing.
+            self.guard.careful = max(self.guard.careful, self.view)
+        armed, seen = self.timers.armed_ms is not None, self.timers.proposal_seen
+        self.timers.enter(now_ms=self.now, view=self.view, final_view=self.final_view())
+        if armed:
+            self.timers.arm(self.now)
+            self.timers.proposal_seen = seen
 
 
 def _learning_order(certificate: Certificate) -> tuple[int, int, int]:

@@ -85,6 +85,11 @@ class VoteBook:
             if not tally:
                 del votes.tally[vote.kind, vote.proposal]
 
+    def of(self, signer: int, *, above: int) -> list[Vote]:
+        """What a signer is known to have cast in views above that one, ascending; not all need be verified."""
+        views = sorted(view for view in self._views if view > above)
+        return [vote for view in views for vote in self._views[view].by_signer.get(signer, ())]
+
     def signers(self, view: int, kind: Kind) -> tuple[int, ...]:
         """Who is known to have cast a vote of this kind in `view`, ascending; not all need be verified."""
         votes = self._views.get(view)

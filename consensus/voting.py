@@ -22,15 +22,16 @@ class Judgement(Enum):
 def consider(core: Core) -> None:
     """R3: notarize the current proposal, give the view up if it can never be valid, or wait for what is missing."""
     message = core.proposals.get(core.view)
-    if message is None or core.guard.silent is not None:
+    if message is None or core.guard.mute(core.view) or core.over:
         return
     if not core.guard.may_notarize(message.proposal, view=core.view):
         return
     block = core.chain.get(message.proposal.block_id)
     if block is None:
         return
-    judgement = justified(core, message.proposal, block.header.parent)
-    if judgement is Judgement.YES:
+    repeated = message.proposal.view > block.header.view
+    judgement = justified(core, message.proposal, block.header.parent, repeated=repeated)
+    if judgement is Judgement.YES and not repeated:
         judgement = _valid(core, block)
     if judgement is Judgement.YES:
         # Durable together with the vote that follows.
@@ -40,8 +41,8 @@ def consider(core: Core) -> None:
         core.give_up()
 
 
-def justified(core: Core, proposal: Proposal, parent: bytes) -> Judgement:
-    """R3: the parent is certified, or final, and every view between is nullified."""
+def justified(core: Core, proposal: Proposal, parent: bytes, *, repeated: bool = False) -> Judgement:
+    """Part of R3: the parent (R12: the block itself) is certified, or final, and every view between is nullified."""
     final = core.chain.final
     if proposal.parent_view < final.view:
         return Judgement.NEVER  # The final view would have to be nullified, which cannot be.
@@ -53,7 +54,9 @@ def justified(core: Core, proposal: Proposal, parent: bytes) -> Judgement:
             core.miss(proposal.parent_view)
             return Judgement.WAIT
         certified = held.proposal
-    if (certified.block_id, certified.height + 1) != (parent, proposal.height):
+    # R12: the last block of an epoch, proposed again, stands on its own certificate.
+    base = (proposal.block_id, proposal.height) if repeated else (parent, proposal.height - 1)
+    if (certified.block_id, certified.height) != base:
         return Judgement.NEVER
     if core.certificates.reach(proposal.view) > proposal.parent_view + 1:
         core.miss(proposal.parent_view + 1)
@@ -62,7 +65,7 @@ def justified(core: Core, proposal: Proposal, parent: bytes) -> Judgement:
 
 
 def _valid(core: Core, block: Block) -> Judgement:
-    """R3: header rules, E final, and the body checked by the driver.  Missing is never invalid."""
+    """Part of R3: header rules, E final, and the body checked by the driver.  Missing is never invalid."""
     header = block.header
     parent = core.chain.get(header.parent)
     if parent is None:

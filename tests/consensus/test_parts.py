@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cccnode.crypto.hashing import ZERO
+from cccnode.types.block import Header, block_id
 from cccnode.types.certificate import make_certificate, signer_indices
 from cccnode.types.validators import Timers, faults, quorum
-from cccnode.types.vote import Kind, Proposal, Vote, nullified
+from cccnode.types.vote import Kind, Proposal, Vote, nullified, vote_bytes
 from consensus import rules
 from consensus.catchup import ASK_AT_ONCE, REPLIES_PER_SECOND_MAX, WANTED_MAX, Peers, Wanted
 from consensus.certificates import VERIFIED_PER_VALIDATOR, CertificateBook, Verifier, claims_of, well_formed
@@ -16,8 +18,17 @@ from consensus.guard import Guard
 from consensus.leaders import Leaders, leader_order
 from consensus.timers import ViewTimers, factor
 from consensus.votes import VoteBook
-from tests.consensus.cluster import Cluster
-from tests.simulation.fakes import CHAIN, Signatures, config_of, epoch_record, genesis_header, key_of, make_header
+from consensus.watching import Watch
+from tests.simulation.fakes import (
+    CHAIN,
+    Signatures,
+    config_of,
+    epoch_record,
+    genesis_header,
+    key_of,
+    make_header,
+    record_of,
+)
 
 BLOCK = Proposal(5, 4, 3, b"b" * 32)
 OTHER = Proposal(5, 3, 3, b"c" * 32)
@@ -124,9 +135,8 @@ def test_what_is_evidence(first: tuple[Kind, Proposal], second: tuple[Kind, Prop
 
 def votes_of(signatures: Signatures, kind: Kind, proposal: Proposal, *signers: int) -> list[Vote]:
     """Good votes."""
-    cluster = Cluster(1)
-    cluster.signatures = signatures
-    return [cluster.vote(signer, kind, proposal) for signer in signers]
+    message = vote_bytes(kind, CHAIN, 0, proposal)
+    return [Vote(kind, proposal, signer, signatures.signer(key_of(signer))(message)) for signer in signers]
 
 
 def book(signatures: Signatures, count: int = 4) -> VoteBook:
@@ -315,7 +325,6 @@ def test_a_valid_header_has_no_fault() -> None:
         ({"chain": bytes(32)}, "chain or epoch"),
         ({"epoch": 1}, "chain or epoch"),
         ({"epoch_record_hash": bytes(32)}, "epoch record"),
-        ({"next_epoch_record_hash": b"x" * 32}, "epoch record"),
         ({"extra_hash": b"x" * 32}, "extra hash"),
         ({"parent_view": 3}, "view or height order"),
         ({"exec_height": 1}, "view or height order"),
@@ -359,6 +368,113 @@ def test_invalid_back_pressure_and_bodies() -> None:
     assert rules.child_fault(make_header(parent, view=20, parent_view=19, proposer=1), parent) is None
     assert "a batch listed twice" == rules.body_fault(header, body + body)
     assert "transactions without a batch" == rules.body_fault(header, ())
+
+
+# ----- the last block of an epoch (R12)
+
+
+def last_block(view: int = 3) -> Header:
+    """A block that ends the first epoch."""
+    genesis = genesis_header(epoch_record(4, Timers()))
+    return make_header(genesis, view=view, parent_view=0, proposer=1, next_record_hash=b"n" * 32)
+
+
+def test_a_block_that_names_the_next_record_ends_its_epoch() -> None:
+    """By itself it is a valid header: whether it may end the epoch is the driver's to check."""
+    header = last_block()
+    record = epoch_record(4, Timers())
+
+    assert rules.header_fault(config_of(record, 0), header, ()) is None
+    assert rules.ends_epoch(header)
+    assert not rules.ends_epoch(genesis_header(record))
+
+
+def test_invalid_child_of_the_last_block() -> None:
+    """Nothing is built on it in its own epoch; the next epoch's first block is."""
+    parent = last_block()
+    same = make_header(parent, view=4, parent_view=3, proposer=2)
+    later = make_header(parent, view=1, parent_view=0, proposer=2, record=record_of(1, [(0, 0)], Timers()))
+
+    assert "its parent ends the epoch" == rules.child_fault(same, parent)
+    assert rules.child_fault(later, parent) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, None),
+        ({"view": 9, "parent_view": 8}, None),
+        ({"parent_view": 2}, "repeated without its own certificate"),
+        ({"parent_view": 5}, "repeated without its own certificate"),
+        ({"height": 2}, "proposal does not name its header"),
+        ({"block_id": b"y" * 32}, "proposal does not name its header"),
+    ],
+)
+def test_invalid_repetitions(change: dict[str, int | bytes], fault: str | None) -> None:
+    """The same block in a later view, by whoever leads it, standing on a certificate of its own."""
+    header = last_block(view=3)
+    proposal = msgspec.structs.replace(Proposal(5, 3, 1, block_id(header)), **change)
+
+    assert fault == rules.proposal_fault(proposal, header, 2)
+
+
+def test_invalid_repetition_of_another_block() -> None:
+    """Only the last block of an epoch is proposed twice; in its own view it is its leader's alone."""
+    header = msgspec.structs.replace(last_block(view=3), next_epoch_record_hash=ZERO)
+    repeated, first = Proposal(5, 3, 1, block_id(header)), Proposal(3, 0, 1, block_id(header))
+
+    assert "a block of an earlier view that does not end the epoch" == rules.proposal_fault(repeated, header, 2)
+    assert "proposer" == rules.proposal_fault(first, header, 2)
+    assert rules.proposal_fault(first, header, 1) is None
+    assert "proposal does not name its header" == rules.proposal_fault(
+        msgspec.structs.replace(first, view=2), header, 1
+    )
+
+
+# ----- looking before signing (R13)
+
+
+def watch(view: int = 5) -> Watch:
+    """After a start in view 5, with two others to be heard, four views to pass, 100 ms of quiet."""
+    return Watch(others=2, quiet_ms=100, view=view, views_left=4)
+
+
+def test_a_watch_waits_for_a_quorum() -> None:
+    """However long: what others would show is not there yet."""
+    mine = watch()
+
+    assert not any(mine.over(heard=1, behind=False, view=5 + now, now_ms=1_000 * now) for now in range(100))
+    assert mine.until_ms is None
+
+
+def test_a_watch_waits_until_it_is_where_the_others_are() -> None:
+    """While it is behind of more than can lie it might sign in views that are over; then the quiet time begins."""
+    mine = watch()
+    assert not mine.over(heard=2, behind=False, view=5, now_ms=1_000)
+    assert not any(mine.over(heard=2, behind=True, view=5, now_ms=now) for now in range(1_050, 5_000, 50))
+
+    assert [False, False, True] == [
+        mine.over(heard=2, behind=False, view=9, now_ms=now) for now in (5_000, 5_099, 5_100)
+    ]
+
+
+def test_a_watch_ends_when_nothing_moves() -> None:
+    """The network may stand still because this node is missing: counted from when the quorum was heard."""
+    mine = watch()
+
+    assert [False, False, True] == [
+        mine.over(heard=2, behind=False, view=5, now_ms=now) for now in (1_000, 1_099, 1_100)
+    ]
+
+
+def test_a_watch_ends_after_so_many_views() -> None:
+    """While views pass without this node it is not needed; each starts the quiet time anew."""
+    mine = watch()
+    assert not mine.over(heard=2, behind=False, view=7, now_ms=0)
+    steps = [(8, 90), (8, 180), (9, 185), (10, 280)]
+    assert not any(mine.over(heard=2, behind=False, view=view, now_ms=now) for view, now in steps)
+
+    assert mine.over(heard=2, behind=False, view=11, now_ms=281)
 
 
 # ----- peers and wanted blocks

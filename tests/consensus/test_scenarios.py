@@ -1,5 +1,6 @@
 """Directed scenarios: the traps in which other implementations were caught (consensus.md 1.1, 5.6)."""
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -23,6 +24,7 @@ from consensus.messages import (
 )
 from consensus.records import BlockRecord, CertificateRecord, VoteRecord
 from tests.consensus.cluster import FAST, Cluster, no_nullified_views, votes_of
+from tests.simulation.epochs import Plan
 from tests.simulation.fakes import make_header, node_of
 
 # ----- the good case
@@ -361,3 +363,21 @@ def test_every_prefix_of_a_journal_restores() -> None:
 
     assert sorted(views) == views
     assert views[-1] > 5
+
+
+def test_everybody_knows_that_the_last_block_of_an_epoch_waits_to_be_final() -> None:
+    """From its notarization until it is final a node says so, and neither before nor in the next epoch (R12)."""
+    plan = Plan(rng=random.Random(0), count=4, spare=0, byzantine=frozenset(), timers=FAST, blocks=4)
+    cluster = Cluster(4, plan=plan)
+
+    def ending() -> set[bool]:
+        return {member.engine.status().ending for member in cluster.members}
+
+    assert ending() == {False}
+    cluster.rules.append(lambda source, target, message: votes_of(message, Kind.FINALIZE))
+    cluster.pending(True)
+    assert cluster.run(2_000, lambda: ending() == {True})
+    assert not any(member.height for member in cluster.members), "nothing became final"
+    cluster.rules.clear()
+    assert cluster.run_until_height(6)
+    assert ending() == {False}
