@@ -19,6 +19,7 @@ from genesis.document import (
     Document,
     Genesis,
     KeyEntry,
+    LimitsEntry,
     NodeEntry,
     OrganisationEntry,
     PillarName,
@@ -35,6 +36,8 @@ CAP: Final = 10**15
 """Base units: a thousand million CCC."""
 BALANCE: Final = 10**9
 """Base units of each funded account: a thousand CCC."""
+ORGANISATION_BALANCE: Final = 10**7
+"""Base units of each organisation's account, issued beside the funded accounts: ten CCC, for its fees."""
 INLINE_ACCOUNTS_MAX: Final = 1_000
 """More funded accounts go into an allocation file."""
 _PILLARS: Final[tuple[PillarName, ...]] = ("government", "academia", "private", "citizens")
@@ -55,6 +58,13 @@ class Partner:
     node_seed: bytes
     node_key: bytes
     certificate: bytes
+    owner: SigningKey
+    """Key of the organisation's account."""
+
+    @property
+    def account(self) -> bytes:
+        """The id of the organisation's account."""
+        return account_id(self.owner.public_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,11 @@ class Demo:
         """The id of a funded account."""
         return account_id(self.accounts[number].public_key)
 
+    @property
+    def supply(self) -> int:
+        """Base units that the genesis issues: to the funded accounts and to the organisations."""
+        return sum(int(entry.balances.get(ASSET, 0)) for entry in self.genesis.accounts)
+
 
 def make_demo(
     validators: int,
@@ -89,9 +104,12 @@ def make_demo(
     time_ms: int,
     parameters: dict[str, dict[str, int | str | bool]] | None = None,
     timers: TimersEntry | None = None,
+    limits: LimitsEntry | None = None,
     state_depth: int = 16,
 ) -> Demo:
     """A network of `validators` organisations, `peers` further ones with a node, and funded accounts.
+
+    Every organisation has an account of its own too, with `ORGANISATION_BALANCE` for its fees.
 
     Raises:
         Fault: genesis/INVALID: the figures do not make a network.
@@ -101,7 +119,9 @@ def make_demo(
         _partner(keys, number, certify, validates=number < validators) for number in range(validators + peers)
     )
     owners = tuple(SigningKey(keys.secret("account", number)) for number in range(accounts))
-    entries = [_funded(owner, balance) for owner in owners]
+    # Organisations after the funded accounts, wherever both stand: tools count on the first ones.
+    entries = [*(_funded(owner, balance) for owner in owners), *map(_acting, range(len(partners)), partners)]
+    cap = max(CAP, accounts * balance + len(partners) * ORGANISATION_BALANCE)
     allocation: AllocationEntry | None = None
     file: bytes | None = None
     if len(entries) > INLINE_ACCOUNTS_MAX:
@@ -112,11 +132,12 @@ def make_demo(
         time_ms=time_ms,
         state_depth=state_depth,
         organisations=tuple(_organisation(partner, i, addresses(i)) for i, partner in enumerate(partners)),
-        assets=(AssetEntry(id=ASSET, exponent=EXPONENT, cap=str(max(CAP, accounts * balance))),),
+        assets=(AssetEntry(id=ASSET, exponent=EXPONENT, cap=str(cap)),),
         accounts=tuple(entries),
         allocation=allocation,
         parameters=parameters or {},
         timers=timers or TimersEntry(),
+        limits=limits or LimitsEntry(),
     )
     raw = document_bytes(document)
     return Demo(
@@ -149,6 +170,7 @@ def _partner(keys: _Keys, number: int, certify: Certify, *, validates: bool) -> 
         node_seed=node_seed,
         node_key=SigningKey(node_seed).public_key,
         certificate=certify(node_seed),
+        owner=SigningKey(keys.secret("organisation", number)),
     )
 
 
@@ -159,6 +181,17 @@ def _organisation(partner: Partner, number: int, addresses: Sequence[str]) -> Or
         pillar=_PILLARS[number % len(_PILLARS)],
         consensus_key=None if partner.consensus is None else partner.consensus.public_key.hex(),
         nodes=(node,),
+    )
+
+
+def _acting(number: int, partner: Partner) -> AccountEntry:
+    """The account of an organisation."""
+    return AccountEntry(
+        keys=(KeyEntry(key=partner.owner.public_key.hex()),),
+        kind="organisation",
+        pillar=_PILLARS[number % len(_PILLARS)],
+        organisation=partner.name,
+        balances={ASSET: str(ORGANISATION_BALANCE)},
     )
 
 

@@ -30,7 +30,7 @@ from cccnode.types.limits import (
 )
 from cccnode.types.scalars import AssetId, Name
 from cccnode.types.transaction import account_id
-from cccnode.types.validators import Limits, Timers
+from cccnode.types.validators import Limits, Timers, certificate_key
 from genesis.strict import problems
 
 FORMAT: Final = 1
@@ -41,8 +41,6 @@ JSON_INTEGER_MAX: Final = 2**53 - 1
 """Integers in the document stay exact in every JSON reader."""
 ERRORS_MAX: Final = 200
 """Mistakes listed at once; more would not be read."""
-_ED25519_KEY_INFO: Final = bytes.fromhex("302a300506032b6570032100")
-"""DER before the 32 bytes of an Ed25519 key in a certificate."""
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 AmountText = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,18})$")]
@@ -277,7 +275,9 @@ def _json(raw: bytes, what: str) -> Any:
         raise ValueError(f"{text} is not a whole number")
 
     try:
-        return json.loads(raw, object_pairs_hook=once, parse_constant=refuse, parse_float=refuse)
+        value = json.loads(raw, object_pairs_hook=once, parse_constant=refuse, parse_float=refuse)
+        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair, which json lets pass, is no text
+        return value  # noqa: TRY300 - what is above may refuse it
     except (ValueError, RecursionError) as error:
         raise _invalid([f"{what}: {error}"]) from None
 
@@ -323,7 +323,7 @@ def _organisation_problems(document: Document) -> Iterator[str]:
             yield f"document.organisations: {entry.name} validates without a node"
         yield from _weak(str(entry.consensus_key), f"consensus key of {entry.name}")
     for node in nodes:
-        if _ED25519_KEY_INFO + bytes.fromhex(node.key) not in bytes.fromhex(node.certificate):
+        if certificate_key(bytes.fromhex(node.certificate)) != bytes.fromhex(node.key):
             yield f"document.organisations: the certificate of node {node.key} is not of that Ed25519 key"
 
 

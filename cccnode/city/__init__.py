@@ -5,7 +5,7 @@ The order is consensus-critical (genesis and end-of-block hooks run in it): appe
 
 from typing import Final
 
-from cccnode.city import bank, members, registry
+from cccnode.city import bank, evidence, members, registry
 from cccnode.city.bank import fees
 from cccnode.city.members import authority
 from cccnode.ledger.module import Module
@@ -15,6 +15,7 @@ MODULES: Final[tuple[Module, ...]] = (
     members.MODULE,
     bank.MODULE,
     registry.MODULE,
+    evidence.MODULE,
 )
 
 CITY: Final = Registry(MODULES, authority=authority, fees=fees)

@@ -18,6 +18,10 @@ BUCKET: Final = b"ccc/1/bucket"
 BRANCH: Final = b"ccc/1/branch"
 SIGN: Final = b"ccc/1/sign"
 """Prefix of what a transaction's signers sign; a prefix, not a hash tag."""
+READY: Final = b"ccc/1/ready"
+"""Prefix of what a candidate's consensus key signs in a readiness receipt."""
+ROTATE: Final = b"ccc/1/rotate"
+"""Prefix of what a new consensus key signs to prove that its organisation holds it."""
 
 
 def tagged(tag: bytes, *parts: bytes) -> bytes:

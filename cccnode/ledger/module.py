@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from cccnode.codec import Noun
 from cccnode.ledger.state import Overlay, Reader
+from cccnode.types.block import Header
 from cccnode.types.errors import ErrorSpec
 from cccnode.types.receipt import Field
+from cccnode.types.validators import EpochRecord
 
 Event = tuple[Field, ...]
 
@@ -30,6 +32,10 @@ class Context:
     """Time of the block: the only clock of the rules (D13)."""
     module_accounts: frozenset[bytes]
     """Accounts that belong to modules: nobody signs for them and nobody may transfer to them (modules.md R7)."""
+    header: Header | None = None
+    """Header of the block; None only in tests of modules that do not read it."""
+    record: EpochRecord | None = None
+    """The epoch record that the header names, None likewise."""
     account: bytes = b""
     """On whose behalf the message acts."""
     events: list[Event] = field(default_factory=list)

@@ -170,6 +170,29 @@ def add_write(writes: Writes, group: bytes, item: bytes, raw: bytes | None) -> N
         items[item] = raw
 
 
+class Patched:
+    """A view with the writes of a block on top: the state as it will be once the block is stored."""
+
+    __slots__ = ("_view", "_writes")
+
+    def __init__(self, view: StateView, writes: Writes) -> None:
+        """Neither is changed."""
+        self._view, self._writes = view, writes
+
+    def get(self, group: bytes, item: bytes) -> bytes | None:
+        """The encoded value, or None."""
+        changed = self._writes.get(group)
+        return changed[item] if changed is not None and item in changed else self._view.get(group, item)
+
+    def group(self, group: bytes) -> Mapping[bytes, bytes]:
+        """All items of a group."""
+        changed = self._writes.get(group)
+        if changed is None:
+            return self._view.group(group)
+        items = {**self._view.group(group), **changed}
+        return {item: raw for item, raw in sorted(items.items()) if raw is not None}
+
+
 class DictState:
     """A state in memory: for genesis, tests, benchmarks and the simulation of many nodes."""
 

@@ -20,6 +20,7 @@ from cccnode.types.block import Header
 from cccnode.types.errors import TX_FEE_TOO_LOW, TX_INSUFFICIENT_FEE_BALANCE, Fault
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.transaction import Verified
+from cccnode.types.validators import EpochRecord
 
 _SEAL_UNITS = 4
 """Written items or hashed receipts that cost about as much as executing one transaction."""
@@ -65,13 +66,19 @@ class Execution:
         window: Window,
         header: Header,
         transactions: Sequence[Verified],
+        record: EpochRecord | None = None,
     ) -> None:
-        """Begin.  `transactions` are those of the block's batches, joined in the order of the body."""
+        """Begin.  `transactions` are those of the block's batches, joined in the order of the body.
+
+        `record` is the epoch record that the header names.
+        """
         self._registry = registry
         self._window = window
         self._transactions = transactions
         self._state = Overlay(view)
-        self._context = Context(self._state, header.height, header.time_ms, registry.module_accounts)
+        self._context = Context(
+            self._state, header.height, header.time_ms, registry.module_accounts, header=header, record=record
+        )
         self._fee_module, self._authority = registry.fees, registry.authority
         self._schedule = registry.fees.schedule(self._state)
         self._phase = _Phase.TRANSACTIONS

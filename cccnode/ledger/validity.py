@@ -26,6 +26,18 @@ class CheckedBatch:
     """Summed weight of the transactions."""
 
 
+def ends_epoch(header: Header, *, start: Header, limits: Limits, due: bool) -> bool:
+    """Whether a block must be the last of its epoch (J11): a function of the header and of the state at its E.
+
+    `start` is the block that the epoch starts from; `due`: whether the state at E holds a change for the next epoch.
+    What was executed before this epoch began was judged by the epoch before.
+    """
+    if header.exec_height < start.height:
+        return False
+    long = header.height - start.height >= limits.epoch_blocks
+    return due or long or header.time_ms - start.time_ms >= limits.epoch_ms
+
+
 def check_body(header: Header, body: Sequence[bytes], batches: Sequence[CheckedBatch]) -> None:
     """Check that `body` (batch ids) with these batches is what `header` announces and within the limits.
 

@@ -1,4 +1,7 @@
-"""Accounts as people read them: bech32m (BIP-350) with the prefix `ccc`, so that a typing error is noticed."""
+"""Accounts as people read them: bech32m (BIP-350) with the prefix `ccc`, so that a typing error is noticed.
+
+Longer texts that people copy (network cards, join requests) have the same alphabet and checksum, and name their limit.
+"""
 
 from typing import Final
 
@@ -15,6 +18,10 @@ _LENGTH_MAX: Final = 90
 
 class AddressError(ValueError):
     """The text is not a bech32m address of the expected kind; says why."""
+
+
+class ChecksumError(AddressError):
+    """Every character is of the alphabet, but the checksum does not match: one was changed, lost or added."""
 
 
 def account_text(account: bytes) -> str:
@@ -44,25 +51,25 @@ def bech32m_encode(prefix: str, data: bytes) -> str:
     return f"{prefix}1{''.join(_ALPHABET[word] for word in words)}"
 
 
-def bech32m_decode(text: str) -> tuple[str, bytes]:
+def bech32m_decode(text: str, *, length_max: int = _LENGTH_MAX) -> tuple[str, bytes]:
     """(prefix, data) of a bech32m text; all lower or all upper case (QR codes), never mixed.
 
     Raises:
-        AddressError: not bech32m.
+        AddressError: not bech32m; `ChecksumError` when only the checksum is wrong.
     """
-    words = bech32m_words(text)
+    words = bech32m_words(text, length_max=length_max)
     prefix = text.lower()[: text.rindex("1")]
     return prefix, bytes(_regroup(words, width=5, to=8, pad=False))
 
 
-def bech32m_words(text: str) -> list[int]:
+def bech32m_words(text: str, *, length_max: int = _LENGTH_MAX) -> list[int]:
     """The 5-bit words of a bech32m text without its checksum (what BIP-350's vectors speak of).
 
     Raises:
         AddressError: length, case, prefix, character or checksum is wrong.
     """
-    if len(text) > _LENGTH_MAX:
-        raise AddressError(f"longer than {_LENGTH_MAX} characters")
+    if len(text) > length_max:
+        raise AddressError(f"longer than {length_max} characters")
     if any(not "!" <= character <= "~" for character in text):
         raise AddressError("a character is not printable ASCII")
     if text != text.lower() and text != text.upper():
@@ -74,7 +81,7 @@ def bech32m_words(text: str) -> list[int]:
         raise AddressError("a character is not of the bech32 alphabet")
     words = [_VALUES[character] for character in data]
     if _polymod(_expand(prefix) + words) != _BECH32M:
-        raise AddressError("the checksum does not match: a character is wrong")
+        raise ChecksumError("the checksum does not match: a character is wrong")
     return words[:-_CHECKSUM]
 
 

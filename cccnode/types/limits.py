@@ -88,5 +88,11 @@ RPC_ITEMS_MAX: Final = 8192
 """Values in one JSON request, over all its calls: bounds the memory that parsing can take."""
 RPC_DEPTH_MAX: Final = 16
 """Nesting of a JSON request."""
+NODE_REPORT_BYTES_MAX: Final = 1024
+"""One node's report of how it is, sent to every connected node every two seconds."""
+NODE_ADDRESSES_MAX: Final = 4
+"""Addresses that a node says it can be dialled at: IPv4 and IPv6, inside and outside."""
+NODES_REMEMBERED_MAX: Final = 1024
+"""Nodes whose last report, last word and address record are kept, also after they left: about 3 MiB."""
 PEERS_PER_VALIDATOR_MAX: Final = 8
 """Links to non-validators that one validator keeps, however many peers there are."""

@@ -1,6 +1,6 @@
 """The epoch record: everything that validity, leader order and vote identity read, constant within an epoch (J11)."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -8,6 +8,9 @@ from cccnode.codec import Noun, encode
 from cccnode.crypto.hashing import EPOCH, NODE, tagged
 from cccnode.types.limits import NODES_PER_ORGANISATION_MAX, VALIDATORS_MAX
 from cccnode.types.scalars import U32, U63, Epoch, Millis, Name, PublicKey
+
+_ED25519_KEY_INFO: Final = bytes.fromhex("302a300506032b6570032100")
+"""DER before the 32 bytes of an Ed25519 key in a certificate (RFC 8410)."""
 
 
 class Validator(Noun, frozen=True, array_like=True, gc=False):
@@ -68,3 +71,14 @@ def quorum(validators: int) -> int:
 def node_id(node_key: bytes) -> bytes:
     """The 20-byte id of a node, from its Ed25519 transport key."""
     return tagged(NODE, node_key)[:20]
+
+
+def certificate_key(certificate: bytes) -> bytes | None:
+    """The Ed25519 key that a DER certificate carries; None unless it carries exactly one.
+
+    It is found by its DER header, without a parser: rules must say the same on every machine.  TLS checks the rest.
+    """
+    _, header, after = certificate.partition(_ED25519_KEY_INFO)
+    if not header or len(after) < 32 or _ED25519_KEY_INFO in after:
+        return None
+    return after[:32]

@@ -1,4 +1,4 @@
-"""Votes: notarize, nullify, finalize (consensus.md 3.2).
+"""Votes: notarize, nullify, finalize (consensus.md 3.2), and which two of them prove a fault (3.13).
 
 They hold nothing local and no time, so re-signing is harmless.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 from cccnode.codec import Noun
 from cccnode.crypto.hashing import ZERO
-from cccnode.types.scalars import U16, Hash, Height, Signature, View
+from cccnode.types.scalars import U16, Epoch, Hash, Height, Signature, View
 
 _PREFIX: Final = b"ccc/1/"
 
@@ -59,3 +59,34 @@ def vote_bytes(kind: Kind, chain: bytes, epoch: int, proposal: Proposal) -> byte
             proposal.block_id,
         )
     )
+
+
+def contradict(first: Vote, second: Vote) -> bool:
+    """Whether the two votes, both with valid signatures of one key in one epoch, prove that their signer is at fault.
+
+    In one view: two notarize votes for different blocks, two finalize votes for different blocks, or a nullify and a
+    finalize vote.  Notarize and nullify together are legal; so is finalizing another block than the one notarized,
+    which happens to a voter whom an equivocating leader fooled.
+    """
+    view = first.proposal.view
+    if first.signer != second.signer or view != second.proposal.view:
+        return False
+    if first.kind == second.kind:
+        return first.kind is not Kind.NULLIFY and first.proposal != second.proposal
+    if {first.kind, second.kind} != {Kind.NULLIFY, Kind.FINALIZE}:
+        return False
+    nullify = first if first.kind is Kind.NULLIFY else second
+    return nullify.proposal == nullified(view)
+
+
+class Contradiction(Noun, frozen=True, array_like=True, gc=False):
+    """Two votes that one validator must not both cast; the signatures of both were checked."""
+
+    epoch: Epoch
+    first: Vote
+    second: Vote
+
+    @property
+    def case(self) -> tuple[int, int, int]:
+        """What is judged once: epoch, view, signer."""
+        return self.epoch, self.first.proposal.view, self.first.signer

@@ -1,18 +1,21 @@
 """Demo networks: any number of validators, the same keys from the same seed."""
 
 import pytest
+from msgspec.structs import replace
 
 from cccnode.city import CITY
+from cccnode.city.bank.state import balance, supply
 from cccnode.city.registry.record import epoch_record
+from cccnode.city.registry.state import organisation_account
 from cccnode.codec import decode, encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
-from cccnode.ledger.state import DictState
+from cccnode.ledger.state import DictState, Overlay
 from cccnode.types.block import Header, block_id, result_leaf
 from cccnode.types.errors import Fault
 from cccnode.types.validators import epoch_record_hash
-from genesis.bootstrap import INLINE_ACCOUNTS_MAX, make_demo
-from genesis.document import read_genesis
+from genesis.bootstrap import ASSET, BALANCE, INLINE_ACCOUNTS_MAX, ORGANISATION_BALANCE, make_demo
+from genesis.document import KeyEntry, document_bytes, read_genesis
 from genesis.header import genesis_header
 from tests.support.city import START_MS, certify
 
@@ -68,7 +71,33 @@ def test_many_accounts_go_into_a_file() -> None:
     assert demo.allocation is not None
     assert len(demo.document) < 10_000
     assert demo.genesis == read_genesis(demo.document, demo.allocation[1])
-    assert INLINE_ACCOUNTS_MAX + 1 == len(list(demo.genesis.accounts))
+    assert INLINE_ACCOUNTS_MAX + 1 + 1 == len(list(demo.genesis.accounts))  # and the organisation's
+
+
+def test_organisations_have_accounts() -> None:
+    """Every organisation of a demo network has a funded account that acts for it, after the funded members."""
+    demo = make_demo(2, peers=1, certify=certify, seed=b"s", time_ms=START_MS, accounts=3)
+    state = DictState()
+    state.apply(CITY.genesis_writes(demo.genesis))
+    own = [organisation_account(Overlay(state), partner.name) for partner in demo.partners]
+
+    assert [partner.account for partner in demo.partners] == own
+    assert [ORGANISATION_BALANCE] * 3 == [balance(Overlay(state), partner.account, ASSET) for partner in demo.partners]
+    assert own == [entry.account_id() for entry in demo.genesis.accounts][3:]
+    assert 3 * BALANCE + 3 * ORGANISATION_BALANCE == demo.supply == supply(Overlay(state), ASSET)
+
+
+def test_the_first_account_acts() -> None:
+    """Of several accounts of kind organisation the first acts; other kinds, and organisations without one, do not."""
+    document = make_demo(2, certify=certify, seed=b"s", time_ms=START_MS).genesis.document
+    *members, first, other = document.accounts
+    second = replace(first, keys=(KeyEntry(key="7" * 64),))
+    person = replace(other, kind="person")
+    state = DictState()
+    changed = replace(document, accounts=(*members, person, first, second))
+    state.apply(CITY.genesis_writes(read_genesis(document_bytes(changed))))
+
+    assert [first.account_id(), None] == [organisation_account(Overlay(state), name) for name in ("org-00", "org-01")]
 
 
 def test_header() -> None:

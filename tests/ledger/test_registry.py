@@ -19,7 +19,21 @@ def test_tags_are_frozen() -> None:
     """Message tags are module number << 8 | message number and never change."""
     tags = {tag: message.kind.__name__ for tag, message in CITY.messages.items()}
 
-    assert {0x0101: "MemApply", 0x0102: "MemRotateKeys", 0x0201: "BankTransfer", 0x0202: "BankMulti"} == tags
+    assert {
+        0x0101: "MemApply",
+        0x0102: "MemRotateKeys",
+        0x0201: "BankTransfer",
+        0x0202: "BankMulti",
+        0x0301: "RegistryAddNode",
+        0x0302: "RegistryRemoveNode",
+        0x0303: "RegistryRotateKey",
+        0x0304: "RegistryPause",
+        0x0305: "RegistryLeave",
+        0x0306: "RegistryPropose",
+        0x0307: "RegistryApprove",
+        0x0308: "RegistryWithdraw",
+        0x0401: "EvidenceReport",
+    } == tags
 
 
 def test_tables_join_the_modules() -> None:
@@ -27,9 +41,9 @@ def test_tables_join_the_modules() -> None:
     assert {row.code for row in CORE_ERRORS} < set(CITY.errors)
     assert bank.errors.ZERO_AMOUNT is CITY.errors[2001]
     assert {"account_get", "bank_balance", "registry_nodes"} <= set(CITY.queries)
-    assert {"transfer", "multi-transfer", "apply", "rotate-keys"} == set(CITY.verbs)
+    assert {"transfer", "multi-transfer", "apply", "rotate-keys", "propose", "approve"} < set(CITY.verbs)
     assert {fees.FEES: "fees", fees.TREASURY: "treasury"} == CITY.accounts
-    assert ["members", "bank", "registry"] == list(CITY.by_name)
+    assert ["members", "bank", "registry", "evidence"] == list(CITY.by_name)
 
 
 def test_weights() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cccnode.codec import encode
-from cccnode.ledger.state import DictState, Overlay, module_account, writes_of
+from cccnode.ledger.state import DictState, Overlay, Patched, module_account, writes_of
 from cccnode.types.errors import GROUP_FULL, VALUE_TOO_LARGE, Fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from cccnode.types.transaction import account_id
@@ -147,3 +147,26 @@ def test_overlay_is_a_dictionary(steps: list[tuple[str, bytes, int | None]]) -> 
     view.apply(writes_of(overlay))
 
     assert {name: encode(value) for name, value in kept.items()} == dict(view.group(b"g"))
+
+
+_ITEMS = st.dictionaries(
+    st.sampled_from([b"g", b"h", b"i"]),
+    st.dictionaries(st.sampled_from([b"a", b"b", b"c"]), st.one_of(st.none(), st.binary(max_size=2)), max_size=3),
+    max_size=3,
+)
+
+
+@given(_ITEMS, _ITEMS)
+def test_a_patched_view_is_the_state_to_come(before: dict, writes: dict) -> None:
+    """With a block's writes on top, every item and every group reads as it will once they are applied."""
+    state, after = DictState(), DictState()
+    for view in (state, after):
+        view.apply(before)
+    after.apply(writes)
+    patched = Patched(state, writes)
+
+    for group in (b"g", b"h", b"i", b"j"):
+        assert after.group(group) == patched.group(group)
+        assert group not in writes or sorted(patched.group(group)) == list(patched.group(group))
+        for item in (b"a", b"b", b"c"):
+            assert after.get(group, item) == patched.get(group, item)

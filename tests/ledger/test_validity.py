@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cccnode.ingress import checked_batch
-from cccnode.ledger.validity import CheckedBatch, check_body, check_window
+from cccnode.ledger.validity import CheckedBatch, check_body, check_window, ends_epoch
 from cccnode.types.block import Header, body_root
 from cccnode.types.errors import BLOCK_INVALID, Fault
 from cccnode.types.limits import BLOCK_WEIGHT_MAX
@@ -82,3 +82,31 @@ def test_window_total(edge: int, valid: bool) -> None:
         check_window(header, ancestors, limits)
 
     assert (BLOCK_INVALID, 101) == (caught.value.spec, caught.value.values["found"])
+
+
+START = 100
+START_MS = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits", "due", "ends"),
+    [
+        ({"height": 130, "exec_height": 128}, Limits(), False, False),
+        ({"height": 109, "exec_height": 108}, Limits(epoch_blocks=10), False, False),
+        ({"height": 110, "exec_height": 108}, Limits(epoch_blocks=10), False, True),
+        ({"height": 111, "exec_height": 100}, Limits(epoch_blocks=10), False, True),
+        ({"time_ms": START_MS + 9_999}, Limits(epoch_ms=10_000), False, False),
+        ({"time_ms": START_MS + 10_000}, Limits(epoch_ms=10_000), False, True),
+        ({"height": 102, "exec_height": 100}, Limits(), True, True),
+        ({"height": 102, "exec_height": 99}, Limits(), True, False),
+        ({"height": 102, "exec_height": 99, "time_ms": START_MS + 10_000}, Limits(epoch_ms=10_000), False, False),
+        ({"height": 116, "exec_height": 99}, Limits(epoch_blocks=10), True, False),
+    ],
+)
+def test_which_block_is_the_last_of_its_epoch(changes: dict[str, int], limits: Limits, due: bool, ends: bool) -> None:
+    """By its height, its time or a change that is due in the state at E; never while E lies before the epoch (J11)."""
+    start = replace(City().next_header(), height=START, time_ms=START_MS)
+    true = {"height": 101, "exec_height": 100, "time_ms": START_MS + 1}
+    header = replace(start, **(true | changes))
+
+    assert ends is ends_epoch(header, start=start, limits=limits, due=due)

@@ -10,11 +10,49 @@ from cccnode.city import CITY
 from cccnode.city.bank import BankMulti, BankTransfer
 from cccnode.city.bank.messages import Output
 from cccnode.city.bank.state import Asset, Policy
+from cccnode.city.evidence import EvidenceReport
+from cccnode.city.evidence.state import Record
 from cccnode.city.members import MemApply, MemRotateKeys
 from cccnode.city.members.messages import WeightedKey
 from cccnode.city.members.state import Account, KeyRecord, Kind, Params, Pillar, Status
+from cccnode.city.registry.messages import (
+    AddValidator,
+    AdmitOrganisation,
+    ChangeKind,
+    Electorate,
+    NodeOffer,
+    RegistryAddNode,
+    RegistryApprove,
+    RegistryLeave,
+    RegistryPause,
+    RegistryPropose,
+    RegistryRemoveNode,
+    RegistryRotateKey,
+    RegistryWithdraw,
+    RemoveOrganisation,
+    RemoveValidator,
+    SetLimits,
+    SetPolicy,
+    SetTimers,
+)
+from cccnode.city.registry.messages import Policy as ChangePolicy
 from cccnode.city.registry.record import RegisteredNode
-from cccnode.city.registry.state import NodeRecord, Organisation, Standing
+from cccnode.city.registry.state import (
+    Approval,
+    Checkpoint,
+    Decision,
+    Ending,
+    EpochMembers,
+    Member,
+    NodeRecord,
+    OpenProposal,
+    Organisation,
+    Participation,
+    Standing,
+)
+from cccnode.city.registry.state import (
+    Proposal as OpenChange,
+)
 from cccnode.codec import Noun, encode
 from cccnode.crypto.merkle import Frontier
 from cccnode.crypto.signing import SigningKey
@@ -24,7 +62,9 @@ from cccnode.types.addresses import account_text
 from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock, Header, block_id, body_root, result_leaf
 from cccnode.types.certificate import Certificate, make_certificate
+from cccnode.types.readiness import ReadinessReceipt, readiness_bytes, rotation_bytes
 from cccnode.types.receipt import Receipt
+from cccnode.types.report import Report
 from cccnode.types.transaction import account_id, sign_bytes, sign_transaction, signed_part, transaction_id
 from cccnode.types.validators import EpochRecord, Limits, Timers, Validator, epoch_record_hash, node_id
 from cccnode.types.vote import Kind as VoteKind
@@ -99,12 +139,42 @@ _RECORD = EpochRecord(
     timers=Timers(),
     features=("a", "b"),
 )
+_READY = ReadinessReceipt("org-04", _hash(1), _hash(2), 70_000, _hash(3), "0.1.0", bytes(64))
+_POLICY = ChangePolicy(2, 3, False, Electorate.VALIDATORS, 86_400_000)
+_CHANGES = (
+    AdmitOrganisation(
+        "org-04", Pillar.PRIVATE, (WeightedKey(_hash(1)),), 1, (NodeOffer(b"certificate", ("10.0.0.1:4000",)),)
+    ),
+    RemoveOrganisation("org-04"),
+    AddValidator("org-04", _READY),
+    RemoveValidator("org-04"),
+    SetTimers(Timers()),
+    SetLimits(Limits()),
+    SetPolicy(ChangeKind.ADD_VALIDATOR, _POLICY),
+)
+_TWICE = (
+    Vote(VoteKind.NULLIFY, nullified(300), 2, bytes(64)),
+    Vote(VoteKind.FINALIZE, _PROPOSAL, 2, b"\x01" * 64),
+)
+_REGISTRY: tuple[Noun, ...] = (
+    RegistryAddNode(b"certificate", ("127.0.0.1:4000",)),
+    RegistryRemoveNode(_hash(1)),
+    RegistryRotateKey(_hash(1), bytes(64)),
+    RegistryPause(),
+    RegistryLeave(),
+    RegistryApprove(7, True),
+    RegistryWithdraw(7),
+    EvidenceReport(1, *_TWICE),
+)
 
 NOUNS: dict[str, Noun] = {
     "transaction/simple": CITY.decode(SIMPLE),
     "transaction/full": CITY.decode(FULL),
     "transaction/sixteen signers": CITY.decode(SIXTEEN),
     **{f"message/{type(message).__name__}": message for message in _MESSAGES},
+    **{f"message/{type(message).__name__}": message for message in _REGISTRY},
+    **{f"message/RegistryPropose/{type(change).__name__}": RegistryPropose(change, False) for change in _CHANGES},
+    "readiness receipt": _READY,
     "header": _HEADER,
     "final block": FinalBlock(_HEADER, ((SIMPLE, FULL), (SIXTEEN,)), _CERTIFICATE, (_CERTIFICATE,)),
     "final block/bare": FinalBlock(_HEADER, (), None, ()),
@@ -114,6 +184,22 @@ NOUNS: dict[str, Noun] = {
     "certificate": _CERTIFICATE,
     "receipt": Receipt(_hash(1), 2_005, 1_000, (("bank", "transfer", "uccc", _ALICE, _BOB, 5), ("x", "y", None, True))),
     "epoch record": _RECORD,
+    "report": Report(
+        version="0.1.0",
+        wall_ms=START_MS,
+        epoch=1,
+        view=300,
+        height=70_000,
+        state_root=_hash(1),
+        state="validating",
+        reasons=("net/NO_PEERS", "node/CLOCK_SKEW"),
+        free_disk_mb=12_345,
+        epoch_record_hash=_hash(4),
+        root_height=69_984,
+        root=_hash(2),
+        linked=b"\x05\x01",
+        lag_ms=7,
+    ),
     "limits": Limits(),
     "timers": Timers(),
     "frontier": Frontier().append(b"a").append(b"b").append(b"c"),
@@ -133,6 +219,15 @@ NOUNS: dict[str, Noun] = {
     "state/fees": FeeSchedule("uccc", 1_000, 0),
     "state/organisation": Organisation(0, Pillar.GOVERNMENT, Standing.ACTIVE, START_MS),
     "state/node": NodeRecord(b"certificate", ("127.0.0.1:4000",)),
+    "state/policy": _POLICY,
+    "state/proposal": OpenChange(7, "org-00", _CHANGES[3], True, START_MS, START_MS + 86_400_000),
+    "state/open proposal": OpenProposal(START_MS, "org-00", _hash(1)),
+    "state/approval": Approval(True, 70_000),
+    "state/decision": Decision(7, "org-00", ChangeKind.REMOVE_VALIDATOR, "org-04", Ending.EXPIRED, 70_000),
+    "state/epoch members": EpochMembers(70_000, (Member("org-00", _hash(1)), Member("org-01", _hash(4)))),
+    "state/participation": Participation(70_000, 0),
+    "state/checkpoint": Checkpoint(70_016, _hash(1)),
+    "state/evidence": Record(1, 1, 300, 2, "org-02", _hash(1), *_TWICE, _ALICE, 70_000, START_MS, 7),
     "answer/node": RegisteredNode(_hash(1), "org-00", True, b"certificate", ("127.0.0.1:4000",)),
 }  # fmt: skip
 """Every noun by a name that says where it is used."""
@@ -150,6 +245,8 @@ HASHES: dict[str, bytes] = {
     "epoch record hash": epoch_record_hash(_RECORD),
     "node id": node_id(_hash(1)),
     "vote bytes": vote_bytes(VoteKind.NULLIFY, _hash(0xC0), 1, nullified(300)),
+    "readiness bytes": readiness_bytes(_READY),
+    "rotation bytes": rotation_bytes(_hash(0xC0), "org-00", _hash(1)),
     "chain of the demo genesis": demo().genesis.chain,
 }
 """What is derived from them."""
