@@ -284,6 +284,16 @@ class Link(asyncio.BufferedProtocol):
             self.heard_ms = self._owner.now_ms()
             self._transport.resume_reading()
 
+    def hold(self) -> None:
+        """Pass nothing on: it is not decided whether this link comes up."""
+        for channel in Channel:
+            self._held.setdefault(channel, deque())
+
+    def go_on(self) -> None:
+        """Pass on what was held, from the next turn of the loop on."""
+        for channel in Channel:
+            self._loop.call_soon(self._release, channel)
+
     # Ending
 
     def tls(self) -> ssl.SSLObject:

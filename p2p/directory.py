@@ -8,7 +8,8 @@ dialler pins the key it expects.  After the handshake the key is looked up in th
 import os
 import ssl
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,13 +23,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from cccnode.types.errors import CONFIG_INVALID, Fault, fault
+from cccnode.crypto.signing import SigningKey
+from cccnode.types.errors import Fault
 from cccnode.types.limits import CERTIFICATE_DER_MAX
 from cccnode.types.validators import node_id
-from p2p.messages import ADDRESS_CHARS_MAX
+from p2p.addresses import ADDRESS_CHARS_MAX, AddressRecord, split_address
+from p2p.book import AddressBook
 
 HINTS_MAX: Final = 4
-"""Addresses remembered beside the registered ones, newest first."""
+"""Addresses remembered beside the signed and the registered ones, newest first."""
+CONTACTS_MAX: Final = 32
+"""Nodes that a newcomer dials before its registry knows any: those of a network card, and whom they name."""
 _NOT_BEFORE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_AFTER: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """RFC 5280 4.1.2.5: no well-defined expiration.  Identity is the registry's business; no outage by date."""
@@ -63,24 +68,6 @@ def certificate_key(certificate: bytes) -> bytes | None:
     return key.public_bytes(Encoding.Raw, PublicFormat.Raw) if isinstance(key, Ed25519PublicKey) else None
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port` as (host, port).
-
-    Raises:
-        Fault: CONFIG_INVALID.
-    """
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise fault(CONFIG_INVALID, address=address, why="an address is host:port")
-    return host, int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """The text of an address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One registered node."""
@@ -98,7 +85,7 @@ class Node:
 class Identity:
     """This node's transport key and certificate.  It never prints its key."""
 
-    __slots__ = ("_pem", "certificate", "node_key")
+    __slots__ = ("_pem", "certificate", "node_key", "sign")
 
     def __init__(self, seed: bytes) -> None:
         """The identity of a 32-byte seed."""
@@ -107,6 +94,8 @@ class Identity:
         """32 bytes."""
         self.certificate: bytes = make_certificate(seed)
         """DER."""
+        self.sign: Callable[[bytes], bytes] = SigningKey(seed).sign
+        """Makes a 64-byte signature of the node key."""
         self._pem = ssl.DER_cert_to_PEM_cert(self.certificate).encode() + key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
@@ -130,11 +119,35 @@ class Identity:
 class Directory:
     """The registered nodes by key, with the TLS contexts that follow from them."""
 
-    __slots__ = ("_certificates", "_hints", "_identity", "_nodes", "_server", "client_context", "unusable")
+    __slots__ = (
+        "_certificates",
+        "_hints",
+        "_identity",
+        "_nodes",
+        "_server",
+        "book",
+        "client_context",
+        "contacts",
+        "unusable",
+    )
 
-    def __init__(self, identity: Identity, nodes: Iterable[Node] = ()) -> None:
-        """A directory for the node of `identity`."""
+    def __init__(
+        self,
+        identity: Identity,
+        nodes: Iterable[Node] = (),
+        *,
+        chain: bytes,
+        contacts: Iterable[tuple[bytes, str]] = (),
+        wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """A directory for the node of `identity` in the network of `chain`; `contacts` are named by the operator."""
         self._identity = identity
+        self.book = AddressBook(chain=chain, own_key=identity.node_key, sign=identity.sign, wall_ms=wall_ms)
+        """What nodes say themselves of where they are; gossip reads and feeds it."""
+        self.contacts: dict[bytes, tuple[str, ...]] = {}
+        """Addresses by key of nodes to dial though this node's registry may not know them yet."""
+        for key, address in contacts:
+            self.add_contact(key, address)
         self._nodes: dict[bytes, Node] = {}
         self._hints: dict[bytes, tuple[str, ...]] = {}
         self._certificates: frozenset[bytes] = frozenset()
@@ -159,15 +172,35 @@ class Directory:
         """The registered node of that key: the authoritative check after a handshake."""
         return self._nodes.get(node_key)
 
+    def add_contact(self, node_key: bytes, address: str) -> None:
+        """Another node to dial that the registry may not know yet, named by the operator or by such a node."""
+        if node_key != self._identity.node_key and (node_key in self.contacts or len(self.contacts) < CONTACTS_MAX):
+            known = self.contacts.get(node_key, ())
+            self.contacts[node_key] = tuple(dict.fromkeys((*known, address)))[:HINTS_MAX]
+
+    def admits(self, node_key: bytes) -> bool:
+        """Whether this node may be linked with that one: it is registered, or the operator named it."""
+        return node_key in self._nodes or node_key in self.contacts
+
     def is_validator(self, node_key: bytes) -> bool:
         """Whether that key is a validator's."""
         node = self._nodes.get(node_key)
         return node is not None and node.validator
 
     def addresses(self, node_key: bytes) -> tuple[str, ...]:
-        """Where that node may be: as registered, then as heard of."""
+        """Where that node may be: as it says itself, as registered, as the operator says, then as heard of."""
         node = self._nodes.get(node_key)
-        return tuple(dict.fromkeys((*(node.addresses if node else ()), *self._hints.get(node_key, ()))))
+        registered = node.addresses if node else ()
+        others = (*self.contacts.get(node_key, ()), *self._hints.get(node_key, ()))
+        return tuple(dict.fromkeys((*self.book.addresses(node_key), *registered, *others)))
+
+    def records(self) -> tuple[AddressRecord, ...]:
+        """What nodes say themselves of where they are, newest first: to be kept on disk."""
+        return self.book.records()
+
+    def learn(self, records: Iterable[AddressRecord]) -> list[Fault]:
+        """Take up records that were kept; return why others were refused."""
+        return self.book.learn(records)
 
     def hint(self, node_key: bytes, address: str) -> None:
         """Remember where a registered node was heard of; what is no address is forgotten."""
@@ -182,10 +215,14 @@ class Directory:
 
     def set_nodes(self, nodes: Iterable[Node]) -> None:
         """The registry changed.  New certificates are trusted at once, removed ones no longer."""
+        before = frozenset(self._nodes)
         found = sorted(nodes, key=lambda node: node.node_key)
         self.unusable = tuple(node for node in found if certificate_key(node.certificate) != node.node_key)
         self._nodes = {node.node_key: node for node in found if certificate_key(node.certificate) == node.node_key}
         self._hints = {key: hints for key, hints in self._hints.items() if key in self._nodes}
+        for key in before - self._nodes.keys():  # order-free: whom the registry removed, no operator's word admits
+            self.contacts.pop(key, None)
+        self.book.set_registered(self._nodes)
         certificates = frozenset(node.certificate for node in self._nodes.values())
         if self._certificates - certificates:
             self._server = _server_context(self._identity)

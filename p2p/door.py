@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from cccnode.types.errors import (
     CONFIG_INVALID,
     NET_CLOSED,
+    NET_CROSSED,
     NET_FULL,
     NET_IDENTITY,
     NET_MALFORMED,
@@ -28,8 +29,9 @@ from cccnode.types.errors import (
 )
 from cccnode.types.validators import node_id
 from p2p import handshake
+from p2p.addresses import join_address, split_address
 from p2p.connection import Link, Owner
-from p2p.directory import Directory, join_address, peer_key, split_address
+from p2p.directory import Directory, peer_key
 from p2p.frames import Channel
 from p2p.messages import Ack, Hello, Known, write
 from p2p.peers import Direction, Settings
@@ -75,8 +77,11 @@ class House(Owner, Protocol):
     def welcome(self, link: Link, message: Hello) -> None:
         """A HELLO passed all checks."""
 
-    def establish(self, link: Link, node_key: bytes, *, height: int, listen: str) -> None:
-        """Both sides agreed: the link is up."""
+    def is_linked(self, peer: bytes) -> bool:
+        """Whether a link to that node is up."""
+
+    def accepted(self, link: Link, node_key: bytes, answer: Ack) -> None:
+        """A node that we dialled says yes; ends in `settled` or `give_up`."""
 
     def refused(self, link: Link, reason: Fault) -> None:
         """A connection that another made was refused before its key was known."""
@@ -247,7 +252,12 @@ class Door:
 
     def _greet(self, link: Link, dial: Dialled) -> None:
         if link.peer == dial.node_key:
-            link.send(Channel.LINK, write(dial.hello))
+            if self._house.is_linked(dial.node_key):  # its dial was faster
+                reason = fault(NET_CROSSED, address=link.address)
+                self._settle(dial, reason)
+                link.end(reason, farewell=True)
+            else:
+                link.send(Channel.LINK, write(dial.hello))
             return
         reason = fault(
             NET_IDENTITY,
@@ -299,8 +309,7 @@ class Door:
             link.end(garbled, farewell=True)
             return
         if isinstance(answer, Ack):
-            self._house.establish(link, dial.node_key, height=answer.height, listen=answer.listen)
-            self._settle(dial, None)
+            self._house.accepted(link, dial.node_key, answer)
             return
         reason = handshake.told(answer)
         reason.values["address"] = link.address
@@ -313,11 +322,19 @@ class Door:
         alternatives = self._house.alternatives() if reason.spec is NET_FULL else ()
         link.end(reason, farewell=True, last_word=handshake.reject(reason, alternatives))
 
+    def give_up(self, link: Link, reason: Fault) -> None:
+        """The dialler says no, by name, to a node that said yes."""
+        if isinstance(link.state, Dialled):
+            self._settle(link.state, reason)
+        link.end(reason, farewell=True)
+
     def settled(self, link: Link) -> None:
         """The link is up."""
         self.shaking.discard(link)
         if isinstance(link.state, Caller):
             link.state.timer.cancel()
+        elif isinstance(link.state, Dialled):
+            self._settle(link.state, None)
 
     def closed(self, link: Link, reason: Fault, error: Exception | None) -> None:
         """A connection ended before it was a link; whoever waits for it hears why."""

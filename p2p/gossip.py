@@ -6,10 +6,10 @@ no single neighbour can keep it from anyone.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from cccnode.crypto.hashing import ZERO
 from cccnode.types.errors import Fault
+from p2p.book import AddressBook
 from p2p.events import (
     Arrived,
     BadBlocks,
@@ -19,7 +19,6 @@ from p2p.events import (
     Event,
     Forget,
     Frame,
-    Hint,
     Linked,
     Punish,
     Registered,
@@ -33,7 +32,6 @@ from p2p.events import (
 from p2p.forwarding import Forwarding
 from p2p.frames import Channel
 from p2p.messages import (
-    ADDRESSES_MAX,
     BLOCKS_REPLY_BYTES,
     NO_ROUTE,
     Addresses,
@@ -41,7 +39,7 @@ from p2p.messages import (
     Announce,
     Blocks,
     BlocksRequest,
-    Known,
+    Moved,
     read_block,
     read_control,
     read_tx,
@@ -49,9 +47,7 @@ from p2p.messages import (
 from p2p.overlay import Chance, GossipConfig, Neighbour, Overlay
 from p2p.pulls import Pulls
 from p2p.scores import Offence
-
-SERVED_PER_SECOND_MAX: Final = 100
-"""Requests for blocks that one neighbour may make in a second; a reply carries up to 64 blocks."""
+from p2p.spreading import Spreading
 
 
 def fit_blocks(blocks: Iterable[bytes | None]) -> tuple[bytes, ...]:
@@ -72,7 +68,6 @@ class Gossip:
     """One node's gossip.  Call `handle` for everything that happens, and with `Tick` at `deadline_ms`."""
 
     __slots__ = (
-        "_ask_ms",
         "_block_id",
         "_config",
         "_distance",
@@ -80,28 +75,23 @@ class Gossip:
         "_forwarding",
         "_heard",
         "_height",
-        "_known",
-        "_number",
         "_overlay",
         "_pulls",
-    )  # fmt: skip
+        "_spreading",
+    )
 
-    def __init__(self, config: GossipConfig, chance: Chance, now_ms: int) -> None:
-        """Gossip of a node that knows nobody and has nothing yet."""
+    def __init__(self, config: GossipConfig, chance: Chance, now_ms: int, book: AddressBook | None = None) -> None:
+        """Gossip of a node that knows nobody and has nothing yet; without a `book` it exchanges no addresses."""
         self._config = config
         self._overlay = Overlay(config, chance, progress_ms=now_ms)
         self._pulls = Pulls(config, self._overlay.neighbours, moved_ms=now_ms)
         self._forwarding = Forwarding(config, chance, self._overlay.neighbours)
+        self._spreading = Spreading(config, chance, self._overlay.neighbours, book, ask_ms=now_ms)
         self._height = -1
         self._block_id = ZERO
         self._first = 0
         self._distance = NO_ROUTE
         self._heard = 0
-        self._number = 0
-        self._ask_ms = now_ms
-        """When a neighbour is asked for addresses next."""
-        self._known: dict[bytes, str] = {}
-        """Addresses that worked, of registered nodes."""
 
     @property
     def neighbours(self) -> dict[bytes, Neighbour]:
@@ -120,6 +110,7 @@ class Gossip:
         effects += self._pulls.tick(now_ms, validator=self._overlay.validator)
         effects += self._announce(now_ms)
         effects += self._forwarding.tick(now_ms, distance=self._distance)
+        effects += self._spreading.tick(now_ms)
         return effects
 
     def deadline_ms(self, now_ms: int) -> int | None:
@@ -129,7 +120,7 @@ class Gossip:
             self._overlay.deadline_ms(now_ms),
             self._pulls.deadline_ms(now_ms, validator=validator),
             self._forwarding.deadline_ms,
-            self._ask_ms if self.neighbours else None,
+            self._spreading.deadline_ms(now_ms),
         ]
         dates += [self._announce_ms(neighbour) for neighbour in self.neighbours.values()]
         return min((date for date in dates if date is not None), default=None)
@@ -140,7 +131,6 @@ class Gossip:
             case Registered(contacts=contacts):
                 effects = overlay.register(contacts, now_ms)
                 self._forwarding.set_validators(overlay.validators)
-                self._known = {key: address for key, address in self._known.items() if key in overlay.contacts}
                 return effects
             case Linked(peer=peer, address=address):
                 return self._linked(peer, address, now_ms)
@@ -168,16 +158,15 @@ class Gossip:
                 self._forwarding.forget(tx_ids)
                 return []
             case Tick():
-                return overlay.restless(now_ms) + overlay.plan(now_ms) + self._ask_addresses(now_ms)
+                return overlay.restless(now_ms) + overlay.plan(now_ms)
 
     # Links
 
     def _linked(self, peer: bytes, address: str, now_ms: int) -> list[Effect]:
         effects = self._overlay.linked(peer, address, now_ms)
-        if address:
-            self._known[peer] = address
         self._forwarding.hurry(None, now_ms)
-        return [*effects, self._tell(self.neighbours[peer], now_ms)]
+        neighbour = self.neighbours[peer]
+        return [*effects, self._tell(neighbour, now_ms), *self._spreading.greet(neighbour)]
 
     def _route(self, now_ms: int) -> None:
         """Know the way to the nearest validator; a new way is used at once."""
@@ -246,7 +235,7 @@ class Gossip:
         try:
             match frame.channel:
                 case Channel.CONTROL:
-                    return self._control(neighbour, frame.payload)
+                    return self._control(neighbour, frame.payload, now_ms)
                 case Channel.BLOCK:
                     return self._block(neighbour, frame.payload, now_ms)
                 case Channel.TX:
@@ -257,7 +246,7 @@ class Gossip:
         except Fault as reason:
             return [Punish(peer=frame.peer, offence=Offence.MALFORMED, detail=str(reason))]
 
-    def _control(self, neighbour: Neighbour, payload: bytes) -> list[Effect]:
+    def _control(self, neighbour: Neighbour, payload: bytes, now_ms: int) -> list[Effect]:
         match read_control(payload):
             case Announce(height=height, first=first, distance=distance):
                 self._heard += 1
@@ -268,51 +257,19 @@ class Gossip:
                 neighbour.distance = 0 if neighbour.validator else max(1, distance)
                 return []
             case AddressesRequest(number=number):
-                answer = Addresses(number, self._addresses(neighbour.node_key))
-                return [Send(peer=neighbour.node_key, channel=Channel.CONTROL, message=answer)]
-            case Addresses(number=number, known=known):
-                return self._learn(neighbour, number, known)
+                return self._spreading.answer(neighbour, number, now_ms)
+            case Addresses() as answer:
+                return self._spreading.answered(neighbour, answer, now_ms)
+            case Moved(records=records):
+                return self._spreading.learn(neighbour, records, now_ms)
 
     def _block(self, neighbour: Neighbour, payload: bytes, now_ms: int) -> list[Effect]:
         match read_block(payload):
             case BlocksRequest(number=number, first=first, count=count):
-                if now_ms - neighbour.served_since_ms >= 1_000:
-                    neighbour.served_since_ms, neighbour.served = now_ms, 0
-                neighbour.served += 1
-                if neighbour.served > SERVED_PER_SECOND_MAX:
+                if neighbour.served_meter.exceeded(now_ms):
                     return [Punish(peer=neighbour.node_key, offence=Offence.FLOOD, detail="requests for blocks")]
                 if first + count - 1 <= self._height:
                     neighbour.knows = max(neighbour.knows, first + count - 1)
                 return [Serve(peer=neighbour.node_key, number=number, first=first, count=count)]
             case Blocks() as answer:
                 return self._pulls.answer(neighbour.node_key, answer, now_ms)
-
-    # Addresses
-
-    def _ask_addresses(self, now_ms: int) -> list[Effect]:
-        if now_ms < self._ask_ms or not self.neighbours:
-            return []
-        self._ask_ms = now_ms + self._config.addresses_ms
-        neighbour = self._overlay.chance.choice([self.neighbours[key] for key in sorted(self.neighbours)])
-        self._number += 1
-        neighbour.addresses_number = self._number
-        request = AddressesRequest(self._number)
-        return [Send(peer=neighbour.node_key, channel=Channel.CONTROL, message=request)]
-
-    def _addresses(self, asker: bytes) -> tuple[Known, ...]:
-        """Nodes we talked to: those we are linked with first."""
-        keys = sorted(self._known, key=lambda key: (key not in self.neighbours, key))
-        return tuple(Known(key, self._known[key]) for key in keys if key != asker)[:ADDRESSES_MAX]
-
-    def _learn(self, neighbour: Neighbour, number: int, known: tuple[Known, ...]) -> list[Effect]:
-        if neighbour.addresses_number != number:
-            return [Punish(peer=neighbour.node_key, offence=Offence.UNSOLICITED, detail="addresses")]
-        neighbour.addresses_number = None
-        own = self._config.node_key
-        return [
-            Hint(node_key=entry.node_key, address=entry.address)
-            for entry in known
-            if entry.node_key in self._overlay.contacts
-            and entry.node_key not in self.neighbours
-            and entry.node_key != own
-        ]

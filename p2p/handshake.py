@@ -10,6 +10,7 @@ from typing import Final
 from cccnode.types.errors import (
     CORE_ERRORS,
     NET_CLOSED,
+    NET_CROSSED,
     NET_DUPLICATE,
     NET_FULL,
     NET_IDENTITY,
@@ -49,6 +50,7 @@ class Self:
     role: Role
     height: int
     listen: str
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ class Facts:
     registered: bool
     validator: bool
     """Whether the registry here calls the dialler a validator."""
-    linked: bool
-    """Whether a live link of this identity exists, or this node's own dial to it takes precedence."""
+    crossed: bool
+    """Whether this node's own dial to it is under way and takes precedence."""
     banned_ms: int
     peer_links: int
     """Links to non-validators that exist now."""
@@ -73,7 +75,18 @@ class Facts:
 
 def hello(own: Self, *, wall_ms: int, nonce: bytes) -> Hello:
     """The dialler's first message."""
-    return Hello(PROTOCOL_MIN, PROTOCOL_MAX, own.chain, own.node_key, own.role, own.height, own.listen, wall_ms, nonce)
+    return Hello(
+        protocol_min=PROTOCOL_MIN,
+        protocol_max=PROTOCOL_MAX,
+        chain=own.chain,
+        node_key=own.node_key,
+        role=own.role,
+        height=own.height,
+        listen=own.listen,
+        wall_ms=wall_ms,
+        nonce=nonce,
+        program=own.program,
+    )
 
 
 def read_hello(payload: bytes) -> Hello:
@@ -115,8 +128,8 @@ def judge(message: Hello, facts: Facts) -> Fault | None:
         return fault(NODE_UNREGISTERED, node_id=node_id(facts.tls_key), at_height=own.height)
     if facts.banned_ms:
         return fault(NET_MISBEHAVED, node_id=node_id(facts.tls_key), for_ms=facts.banned_ms)
-    if facts.linked:
-        return fault(NET_DUPLICATE, node_id=node_id(facts.tls_key))
+    if facts.crossed:
+        return fault(NET_CROSSED, node_id=node_id(facts.tls_key))
     if not facts.validator and facts.peer_links >= facts.peer_links_max:
         return fault(NET_FULL, links=facts.peer_links)
     return None
@@ -126,7 +139,7 @@ def ack(message: Hello, own: Self, *, wall_ms: int) -> Ack:
     """The answer to a HELLO that `judge` let pass."""
     protocol = common_version(message.protocol_min, message.protocol_max)
     assert protocol is not None, "judged before"
-    return Ack(protocol, own.chain, own.role, own.height, own.listen, wall_ms, message.nonce)
+    return Ack(protocol, own.chain, own.role, own.height, own.listen, wall_ms, message.nonce, own.program)
 
 
 def reject(reason: Fault, alternatives: tuple[Known, ...] = ()) -> Reject:

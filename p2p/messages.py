@@ -12,8 +12,9 @@ from msgspec import Meta
 
 from cccnode.codec import DecodeError, Noun, decode, encode
 from cccnode.types.errors import NET_MALFORMED, fault
-from cccnode.types.limits import TX_BYTES_MAX
+from cccnode.types.limits import NODE_REPORT_BYTES_MAX, TX_BYTES_MAX
 from cccnode.types.scalars import U8, U16, U32, U63, Hash, Height, Millis, PublicKey
+from p2p.addresses import ADDRESS_CHARS_MAX, AddressRecord
 from p2p.frames import Channel
 
 T = TypeVar("T")
@@ -23,12 +24,12 @@ PROTOCOL_MIN: Final = 1
 PROTOCOL_MAX: Final = 1
 """Newest protocol this program speaks."""
 
-ADDRESS_CHARS_MAX: Final = 128
-"""`host:port`; a DNS name of a server fits."""
+PROGRAM_CHARS_MAX: Final = 32
+"""The version of a program, such as `0.1.0.dev0`."""
 ALTERNATIVES_MAX: Final = 8
 """Other nodes that a full node names."""
-ADDRESSES_MAX: Final = 64
-"""Nodes in one exchange of addresses: under 14 KiB."""
+RECORDS_MAX: Final = 24
+"""Address records in one message: under 15.5 KiB, whatever stands in them."""
 BLOCKS_PER_REQUEST_MAX: Final = 64
 """Heights in one request: small blocks come many at a time."""
 BLOCKS_PER_REPLY_MAX: Final = 128
@@ -47,7 +48,9 @@ NO_ROUTE: Final = 255
 Address = Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARS_MAX)]
 Nonce = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Text = Annotated[str, Meta(max_length=1024)]
-
+Program = Annotated[str, Meta(max_length=PROGRAM_CHARS_MAX)]
+"""Version of a node's program, for people; what it can do, the protocol version says."""
+Records = Annotated[tuple[AddressRecord, ...], Meta(max_length=RECORDS_MAX)]
 
 Flowing = Annotated[int, Meta(ge=1, lt=len(Channel))]
 """Number of a channel that can be paused: any but LINK."""
@@ -85,6 +88,7 @@ class Hello(Noun, tag=1, frozen=True, array_like=True, gc=False):
     wall_ms: Millis
     nonce: Nonce
     """Returned in the answer, so that the answer is to this question."""
+    program: Program
 
 
 class Ack(Noun, tag=2, frozen=True, array_like=True, gc=False):
@@ -98,13 +102,14 @@ class Ack(Noun, tag=2, frozen=True, array_like=True, gc=False):
     listen: Annotated[str, Meta(max_length=ADDRESS_CHARS_MAX)]
     wall_ms: Millis
     nonce: Nonce
+    program: Program
 
 
 class Reject(Noun, tag=3, frozen=True, array_like=True, gc=False):
     """No, and why; the last word on a link, as the answer to HELLO or at any later time."""
 
     name: Annotated[str, Meta(max_length=64)]
-    """Stable name of the error table, such as `net/WRONG_CHAIN`."""
+    """Stable name of the error table, such as `net/WRONG_CHAIN`, or `home/DISK_FULL` of a node that must stop."""
     text: Text
     """The values that explain this occurrence, for people."""
     addresses: Annotated[tuple[Known, ...], Meta(max_length=ALTERNATIVES_MAX)]
@@ -146,7 +151,13 @@ class Notice(Noun, tag=8, frozen=True, array_like=True, gc=False):
     text: Text
 
 
-LinkMessage: TypeAlias = Hello | Ack | Reject | Ping | Pong | Pause | Resume | Notice
+class Report(Noun, tag=9, frozen=True, array_like=True, gc=False):
+    """How the sender is: bytes that the nodes understand, not their links."""
+
+    raw: Annotated[bytes, Meta(max_length=NODE_REPORT_BYTES_MAX)]
+
+
+LinkMessage: TypeAlias = Hello | Ack | Reject | Ping | Pong | Pause | Resume | Notice | Report
 
 
 # CONTROL: gossip
@@ -164,19 +175,25 @@ class Announce(Noun, tag=1, frozen=True, array_like=True, gc=False):
 
 
 class AddressesRequest(Noun, tag=2, frozen=True, array_like=True, gc=False):
-    """Whom do you know?"""
+    """Who said where it can be dialled?"""
 
     number: U32
 
 
 class Addresses(Noun, tag=3, frozen=True, array_like=True, gc=False):
-    """Answer to the request of that number: nodes it talked to, with addresses that worked."""
+    """Answer to the request of that number: the records of latest date."""
 
     number: U32
-    known: Annotated[tuple[Known, ...], Meta(max_length=ADDRESSES_MAX)]
+    records: Records
 
 
-ControlMessage: TypeAlias = Announce | AddressesRequest | Addresses
+class Moved(Noun, tag=4, frozen=True, array_like=True, gc=False):
+    """Unasked, because it is new: the sender's own record, or such as it has taken up since it last told us."""
+
+    records: Records
+
+
+ControlMessage: TypeAlias = Announce | AddressesRequest | Addresses | Moved
 
 
 # BLOCK: content, always asked for

@@ -8,70 +8,47 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Final
 
 from cccnode.types.errors import (
     NET_CLOSED,
+    NET_CROSSED,
     NET_DUPLICATE,
     NET_MALFORMED,
     NET_MISBEHAVED,
     NET_OVERSIZE,
-    NET_SILENT,
     NODE_UNREGISTERED,
     Fault,
     fault,
 )
 from cccnode.types.validators import node_id
 from p2p import handshake
+from p2p.addresses import is_somewhere
 from p2p.connection import Link
 from p2p.dialling import Dialling
 from p2p.directory import Directory, Identity, Node
 from p2p.door import Door
 from p2p.frames import Channel, frames
-from p2p.messages import (
-    ALTERNATIVES_MAX,
-    Ack,
-    Hello,
-    Known,
-    Notice,
-    Pause,
-    Ping,
-    Pong,
-    Reject,
-    Resume,
-    Role,
-    read_link,
-    write,
+from p2p.heard import word_at_door, word_at_end
+from p2p.keeping import Contender, Keeping, Live
+from p2p.messages import ALTERNATIVES_MAX, PROGRAM_CHARS_MAX, Ack, Hello, Known, Notice, Reject, Role, write
+from p2p.peers import (
+    Counters,
+    DialInfo,
+    Direction,
+    Handler,
+    Heard,
+    LastWord,
+    PeerInfo,
+    Refusal,
+    Settings,
+    Traffic,
 )
-from p2p.peers import Counters, DialInfo, Direction, Handler, PeerInfo, Refusal, Settings, Traffic
 from p2p.scores import Offence, Scores
 
 CROSSED_MS: Final = 5_000
 """So long after two dials crossed, a peer's word of a second connection is about our own."""
-BACKLOG: Final = 128
-"""Connections the kernel holds for us to accept."""
-
-
-@dataclass(slots=True)
-class _Live:
-    """State of a link that is up."""
-
-    node_key: bytes
-    since_ms: int
-    height: int
-    listen: str
-    rtt_ms: int | None = None
-    skew_ms: int | None = None
-    ping_number: int = 0
-    pinged_ms: int | None = None
-    """When the unanswered ping left; None if all are answered."""
-    next_ping_ms: int = 0
-    contender: "Link | None" = None
-    """A second connection of this identity, which waits until this one is probed."""
-    contender_hello: Hello | None = None
-    contender_timer: asyncio.TimerHandle | None = None
 
 
 class Network:
@@ -86,30 +63,37 @@ class Network:
         handler: Handler,
         listen: str | None,
         rng: random.Random,
-        advertise: str = "",
+        advertise: Iterable[str] = (),
+        program: str = "",
         settings: Settings | None = None,
         wall_ms: Callable[[], int] | None = None,
     ) -> None:
         """A network that does nothing until `start`.
 
-        `listen` is `host:port` (port 0: any free one) or None; `advertise` is what HELLO says if that is not it.
+        `listen` is `host:port` (port 0: any free one) or None; `advertise` is where others can dial this node if that
+        is not it, at most four addresses, the first of them in HELLO.
         """
         self._identity = identity
         self._chain = chain
         self._directory = directory
         self._handler = handler
         self._listen = listen
-        self._advertise = advertise
+        self._advertise = tuple(advertise)
+        self._program = program[:PROGRAM_CHARS_MAX]
         self._settings = settings or Settings()
         self._rng = rng
         self._wall_ms = wall_ms or (lambda: time.time_ns() // 1_000_000)
         self._dialling = Dialling(own_key=identity.node_key, settings=self._settings, chance=rng)
         self._scores = Scores()
         self._wanted: frozenset[bytes] = frozenset()
-        self._height = 0
-        self._links: dict[bytes, Link] = {}
+        self.height = 0
+        """What HELLO and pings say; see `set_height`."""
+        self._keeping = Keeping(self, self._settings, self._wall_ms)
+        self._links = self._keeping.links
+        self._tries: set[bytes] = set()
+        """Nodes that are being dialled; until what came of it is noted."""
         self._crossed: dict[bytes, int] = {}
-        """When an own dial last ended because the other side's was faster."""
+        """When an own dial last ended because the other side's was faster, and it may have probed us for it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._running = False
@@ -126,25 +110,32 @@ class Network:
         """Listen and begin to dial.
 
         Raises:
-            Fault: PORT_IN_USE; CONFIG_INVALID, the address cannot be listened on.
+            Fault: PORT_IN_USE; CONFIG_INVALID, the address cannot be listened on, or nobody can dial an advertised one.
         """
         self._loop = asyncio.get_running_loop()
         self._quiet = asyncio.Event()
+        if self._advertise:
+            self.advertise(self._advertise)
         self._running = True
         self._door = Door(self, self._directory, self._settings, self._wall_ms)
         if self._listen is not None:
             self.address = await self._door.listen(self._listen)
+        self.advertise(self._advertise)
         self._aim()
         self._beat()
 
-    async def stop(self) -> None:
-        """Say goodbye on every link and leave nothing behind.  A second call does nothing."""
+    async def stop(self, reason: Fault | None = None) -> None:
+        """Say goodbye on every link, and why, and leave nothing behind.  A second call does nothing.
+
+        All of the values of `reason` are told.
+        """
         if not self._running:
             return
         self._running = False
         for timer in self._timers.values():
             timer.cancel()
-        reason = fault(NET_CLOSED, why="the node stops")
+        self._keeping.stop()
+        reason = reason or fault(NET_CLOSED, why="the node stops")
         self._door.close(reason)
         for link in list(self._links.values()):
             link.end(reason, farewell=True)
@@ -195,13 +186,37 @@ class Network:
         registered = frozenset(self._directory.nodes)
         self._scores.forget(registered)
         self._crossed = {key: when for key, when in self._crossed.items() if key in registered}
-        for key in sorted(self._links.keys() - registered):
-            self.drop(key, fault(NODE_UNREGISTERED, node_id=node_id(key), at_height=self._height))
+        for key in sorted(self._links):
+            if not self._directory.admits(key):
+                self.drop(key, self._unregistered(key))
         self._aim()
 
     def set_height(self, height: int) -> None:
         """What HELLO and pings say from now on."""
-        self._height = height
+        self.height = height
+
+    def advertise(self, addresses: Iterable[str]) -> None:
+        """Say from now on that this node can be dialled at these; at none given, where it listens.
+
+        Gossip spreads it within seconds; nobody has to be connected.
+
+        Raises:
+            Fault: CONFIG_INVALID, too many of them, or one that nobody can dial.
+        """
+        self._advertise = said = tuple(addresses)
+        if not said and self.address and is_somewhere(self.address):
+            said = (self.address,)
+        self._directory.book.advertise(said)
+
+    def set_report(self, raw: bytes) -> None:
+        """Tell every peer how this node is: at once if that changed (at most five times a second), else repeat it.
+
+        An unchanged report is repeated at most every two seconds, when this is called.  Who links later gets the last.
+
+        Raises:
+            Fault: NET_OVERSIZE, more than 1 KiB.
+        """
+        self._keeping.set_report(raw)
 
     def pause(self, peer: bytes, channel: Channel) -> None:
         """Take no more payloads of this channel from this peer; it is told to stop, what still comes is held back."""
@@ -218,7 +233,7 @@ class Network:
         """Count an offence of a peer; at the limit it is dropped and kept out for a while."""
         now = self.now_ms()
         validator = self._directory.is_validator(peer)
-        if self._directory.node(peer) is None:
+        if not self._directory.admits(peer):
             return
         if self._scores.offence(peer, offence, validator=validator, now_ms=now):
             seen = ", ".join(f"{name}: {count}" for name, count in sorted(self._scores.offences(peer).items()))
@@ -239,9 +254,15 @@ class Network:
 
     def peers(self) -> list[PeerInfo]:
         """The live links, by node key."""
-        return [
-            self._info(link, link.state) for _, link in sorted(self._links.items()) if isinstance(link.state, _Live)
-        ]
+        return [self._info(link, live) for link, live in self._keeping.live()]
+
+    def reports(self) -> Mapping[bytes, Heard]:
+        """What nodes said last of how they are, also such as are gone; a view."""
+        return self._keeping.reports.items
+
+    def last_words(self) -> Mapping[bytes, LastWord]:
+        """Why nodes went, or were not let in; it stays when they are back.  A view."""
+        return self._keeping.words.items
 
     def dials(self) -> list[DialInfo]:
         """The nodes that should be linked and are not."""
@@ -282,8 +303,6 @@ class Network:
         """Monotonic time of the loop."""
         return int(self._loop.time() * 1000)
 
-    # Listening
-
     # Dialling
 
     def _aim(self) -> None:
@@ -293,11 +312,16 @@ class Network:
         mesh = [key for key, node in self._directory.nodes.items() if node.validator and key != own]
         self._dialling.aim(
             mesh=mesh if self._directory.is_validator(own) else (),
-            wanted=[key for key in self._wanted if self._directory.node(key)],
+            wanted=[*(key for key in self._wanted if self._directory.admits(key)), *self._contacts()],
             linked=self._links,
             now_ms=self.now_ms(),
         )
         self._plan()
+
+    def _contacts(self) -> Iterable[bytes]:
+        """Nodes that the operator named, as long as this one is linked with no other."""
+        contacts = self._directory.contacts
+        return () if self._links.keys() - contacts.keys() else contacts
 
     def _plan(self) -> None:
         """Set the timer for the next dial that is due."""
@@ -319,22 +343,37 @@ class Network:
         target = self._dialling.targets.get(node_key)
         address = addresses[(target.attempts if target else 0) % len(addresses)] if addresses else ""
         link = Link(self, self._loop, direction=Direction.OUT, address=address)
+        self._tries.add(node_key)
         try:
             await self._door.dial(link, node_key, address)
         except Fault as reason:
             link.end(reason, farewell=False)
             self._dial_failed(link, node_key, reason)
+        finally:
+            self._tries.discard(node_key)
 
     def _dial_failed(self, link: Link, node_key: bytes, reason: Fault) -> None:
+        now = self.now_ms()
         if node_key in self._links:  # the other side's dial was faster: this is how one of two ends
-            self._crossed[node_key] = self.now_ms()
+            if reason.spec is not NET_CROSSED:  # then it never took ours for a second process
+                self._crossed[node_key] = now
+            if reason.spec is NET_DUPLICATE and "told" not in reason.values:  # but another process answered ours
+                self._refused(link, reason, node_key)
             return
         self._dial_failures += 1
-        self._dialling.failed(node_key, reason, self.now_ms())
+        target = self._dialling.targets.get(node_key)
+        first = target is not None and target.attempts == 0
+        self._dialling.failed(node_key, reason, now)
         self._plan()
+        if reason.spec is NET_CROSSED and first:  # its own HELLO must be on its way: no failure yet
+            return
         alternatives: tuple[tuple[bytes, str], ...] = ()
         if isinstance(link.state, Reject):
             alternatives = tuple((known.node_key, known.address) for known in link.state.addresses)
+        if alternatives and node_key in self._directory.contacts:  # a newcomer's registry may know none of them
+            for key, address in alternatives:
+                self._directory.add_contact(key, address)
+            self._aim()
         self._refused(link, reason, node_key, alternatives)
 
     # What links tell (connection.Owner)
@@ -346,16 +385,16 @@ class Network:
     def link_frame(self, link: Link, channel: Channel, payload: bytes) -> None:
         """A payload, before or after the link is up."""
         live = link.state
-        if not isinstance(live, _Live):
+        if not isinstance(live, Live):
             self._door.frame(link, channel, payload)
         elif channel is Channel.LINK:
-            self._on_link_message(link, live, payload)
+            self._keeping.on_message(link, live, payload)
         else:
             self._handler.on_frame(live.node_key, channel, payload)
 
     def link_closed(self, link: Link, reason: Fault, error: Exception | None) -> None:
         """The connection is gone."""
-        if isinstance(link.state, _Live):
+        if isinstance(link.state, Live):
             self._lost(link, link.state, reason)
         else:
             self._door.closed(link, reason, error)
@@ -373,8 +412,9 @@ class Network:
             node_key=key,
             chain=self._chain,
             role=role,
-            height=self._height,
-            listen=self._advertise or self.address,
+            height=self.height,
+            listen=next(iter(self._directory.book.addresses(key)), ""),
+            program=self._program,
         )
 
     def facts(self, tls_key: bytes) -> handshake.Facts:
@@ -388,7 +428,7 @@ class Network:
             tls_key=tls_key,
             registered=directory.node(tls_key) is not None,
             validator=validator,
-            linked=self._own_dial_wins(tls_key),
+            crossed=self._own_dial_wins(tls_key),
             banned_ms=self._scores.banned_ms(tls_key, self.now_ms()),
             peer_links=sum(not directory.is_validator(key) for key in self._links if key != tls_key),
             peer_links_max=settings.validator_peers_max if own_validator else settings.peer_links_max,
@@ -401,146 +441,84 @@ class Network:
     def welcome(self, link: Link, message: Hello) -> None:
         """A HELLO passed all checks: the link is up, unless this identity has one already."""
         if first := self._links.get(message.node_key):
-            self._contest(first, link, message)
+            contender = Contender(
+                link=link,
+                admit=lambda: self._door.consider(link, message),
+                refuse=lambda reason: self._door.refuse(link, reason),
+            )
+            self._keeping.contest(first, contender)
             return
         self._accepted += 1
         link.send(Channel.LINK, write(handshake.ack(message, self.own(), wall_ms=self._wall_ms())))
-        self.establish(link, message.node_key, height=message.height, listen=message.listen)
+        self._establish(link, message.node_key, message)
+
+    def accepted(self, link: Link, node_key: bytes, answer: Ack) -> None:
+        """A node that we dialled says yes: the link is up, unless it has one already, or is registered no more."""
+        if not self._directory.admits(node_key):
+            self._door.give_up(link, self._unregistered(node_key))
+        elif first := self._links.get(node_key):
+            link.hold()
+            contender = Contender(
+                link=link,
+                admit=lambda: self._accept_after_all(link, node_key, answer),
+                refuse=lambda reason: self._door.give_up(link, reason),
+            )
+            self._keeping.contest(first, contender)
+        else:
+            self._establish(link, node_key, answer)
+
+    def _accept_after_all(self, link: Link, node_key: bytes, answer: Ack) -> None:
+        self.accepted(link, node_key, answer)
+        link.go_on()
 
     def alternatives(self) -> tuple[Known, ...]:
         """Linked non-validators that listen: they have room for more."""
-        live = [link.state for _, link in sorted(self._links.items()) if isinstance(link.state, _Live)]
-        known = [Known(state.node_key, state.listen) for state in live if state.listen]
+        known = [Known(live.node_key, live.listen) for _, live in self._keeping.live() if live.listen]
         peers = [entry for entry in known if not self._directory.is_validator(entry.node_key)]
         return tuple(peers[:ALTERNATIVES_MAX])
 
-    def establish(self, link: Link, node_key: bytes, *, height: int, listen: str) -> None:
+    def _establish(self, link: Link, node_key: bytes, said: Hello | Ack) -> None:
         """Both sides agreed: the link is up."""
         self._door.settled(link)
-        live = _Live(node_key, self.now_ms(), height, listen)
-        link.state = live
-        self._links[node_key] = link
+        live = self._keeping.add(link, node_key, height=said.height, listen=said.listen, program=said.program)
         self._dialling.linked(node_key)
-        if listen:
-            self._directory.hint(node_key, listen)
-        self._ping(link, live)
+        if said.listen:
+            self._directory.hint(node_key, said.listen)
+        self._aim()
         self._handler.on_peer(self._info(link, live))
 
     def refused(self, link: Link, reason: Fault) -> None:
         """A connection that another made did not become a link."""
         self._refused(link, reason, link.peer)
 
-    # Live links
+    # What links that are up tell (keeping.Company)
 
-    def _contest(self, link: Link, contender: Link, message: Hello) -> None:
-        """A second connection of a live identity: refused if the first answers a probe, else it takes its place."""
-        live = link.state
-        assert isinstance(live, _Live), "established links only"
-        if live.contender is not None:
-            self._door.refuse(
-                contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), address=contender.address)
-            )
-            return
-        live.contender, live.contender_hello = contender, message
-        silent = fault(NET_SILENT, why="another connection of this node came, and this one did not answer")
-        seconds = self._settings.probe_ms / 1000
-        live.contender_timer = self._loop.call_later(seconds, lambda: link.end(silent, farewell=False))
-        self._ping(link, live)
-
-    def _keep(self, link: Link, live: _Live) -> None:
-        """The first connection answered: both sides learn of the second."""
-        contender = live.contender
-        if contender is None or live.contender_timer is None:
-            return
-        live.contender_timer.cancel()
-        live.contender = live.contender_hello = live.contender_timer = None
-        if contender.closing:
-            return
-        text = f"a second connection of node {node_id(live.node_key).hex()} came from {contender.address}"
-        link.tell(Notice(NET_DUPLICATE.name, text))
-        self._door.refuse(contender, fault(NET_DUPLICATE, node_id=node_id(live.node_key), live_from=link.address))
-
-    def _on_link_message(self, link: Link, live: _Live, payload: bytes) -> None:
-        try:
-            message = read_link(payload)
-        except Fault as reason:
-            link.end(reason, farewell=True)
-            return
-        match message:
-            case Ping(number=number, height=height):
-                live.height = max(live.height, height)
-                link.tell(Pong(number, self._wall_ms(), self._height))
-            case Pong():
-                self._on_pong(link, live, message)
-            case Pause(channel=channel):
-                link.stop_channel(Channel(channel))
-            case Resume(channel=channel):
-                link.open_channel(Channel(channel))
-            case Reject():
-                link.end(handshake.told(message), farewell=False)
-            case Notice():
-                self._on_notice(live, message)
-            case Hello() | Ack():
-                link.end(fault(NET_MALFORMED, why="a handshake on a live link"), farewell=True)
-
-    def _on_notice(self, live: _Live, notice: Notice) -> None:
+    def noticed(self, live: Live, notice: Notice) -> None:
         """Tell the user, unless the second connection that the peer reports was our own dial."""
-        own_dial = (
-            self._door.is_dialling(live.node_key) or self.now_ms() < self._crossed.get(live.node_key, 0) + CROSSED_MS
-        )
+        crossed_ms = self._crossed.get(live.node_key, -CROSSED_MS)
+        own_dial = live.node_key in self._tries or self.now_ms() < crossed_ms + CROSSED_MS
         if not (own_dial and notice.name == NET_DUPLICATE.name):
             self._handler.on_notice(live.node_key, notice.name, notice.text)
 
-    def _ping(self, link: Link, live: _Live) -> None:
-        now = self.now_ms()
-        live.ping_number += 1
-        live.pinged_ms = now
-        live.next_ping_ms = now + self._settings.ping_ms
-        link.tell(Ping(live.ping_number, self._wall_ms(), self._height))
-
-    def _on_pong(self, link: Link, live: _Live, pong: Pong) -> None:
-        if pong.number != live.ping_number or live.pinged_ms is None:
-            return
-        live.rtt_ms = self.now_ms() - live.pinged_ms
-        live.skew_ms = pong.wall_ms + live.rtt_ms // 2 - self._wall_ms()
-        live.height = max(live.height, pong.height)
-        live.pinged_ms = None
-        self._keep(link, live)
-
     def _beat(self) -> None:
-        """Find dead links, ping the others; once a second or oftener."""
-        settings, now = self._settings, self.now_ms()
-        for link in list(self._links.values()):
-            live = link.state
-            if not isinstance(live, _Live) or link.closing:
-                continue
-            blocked_ms = now - link.blocked_ms if link.blocked_ms is not None else 0
-            silent_ms = now - link.heard_ms if link.reading else 0
-            if max(blocked_ms, silent_ms) > settings.silence_ms:
-                why = "takes nothing" if blocked_ms > settings.silence_ms else "says nothing"
-                link.end(fault(NET_SILENT, node_id=node_id(live.node_key), why=why), farewell=False)
-            elif now >= live.next_ping_ms:
-                self._ping(link, live)
-        self._timers["beat"] = self._loop.call_later(min(settings.ping_ms, 1_000) / 1000, self._beat)
+        self._keeping.beat()
+        self._timers["beat"] = self._loop.call_later(min(self._settings.ping_ms, 1_000) / 1000, self._beat)
 
-    def _lost(self, link: Link, live: _Live, reason: Fault) -> None:
+    def _lost(self, link: Link, live: Live, reason: Fault) -> None:
         self._losses[reason.spec.name] += 1
+        self._keeping.words.put(live.node_key, word_at_end(reason, self.now_ms()))
         self._scores_at_end(link, reason)
-        contender, message = live.contender, live.contender_hello
-        if live.contender_timer is not None:
-            live.contender_timer.cancel()
-        if self._links.get(live.node_key) is link:
-            del self._links[live.node_key]
+        contender = self._keeping.remove(link, live)
         self._dialling.lost(live.node_key, reason, self.now_ms())
-        self._plan()
+        self._aim()
         self._handler.on_lost(live.node_key, reason)
-        if contender is not None and message is not None and not contender.closing:
-            self._door.consider(contender, message)
+        if contender is not None and not contender.link.closing:
+            contender.admit()
 
     def _scores_at_end(self, link: Link, reason: Fault) -> None:
         """A link that broke on unreadable bytes counts against its peer."""
         ours = "told" not in reason.values
-        if link.peer is None or not ours or self._directory.node(link.peer) is None:
+        if link.peer is None or not ours or not self._directory.admits(link.peer):
             return
         for spec, offence in ((NET_MALFORMED, Offence.MALFORMED), (NET_OVERSIZE, Offence.OVERSIZE)):
             if reason.spec is spec:
@@ -549,8 +527,9 @@ class Network:
 
     # Small things
 
-    def _info(self, link: Link, live: _Live) -> PeerInfo:
+    def _info(self, link: Link, live: Live) -> PeerInfo:
         node = self._directory.node(live.node_key)
+        heard = self._keeping.reports.get(live.node_key)
         return PeerInfo(
             node_key=live.node_key,
             organisation=node.organisation if node else "",
@@ -564,7 +543,13 @@ class Network:
             connected_ms=self.now_ms() - live.since_ms,
             paused=link.stopped,
             listen=live.listen,
+            program=live.program,
+            report=heard.raw if heard else None,
+            report_ms=heard.at_ms if heard else None,
         )
+
+    def _unregistered(self, node_key: bytes) -> Fault:
+        return fault(NODE_UNREGISTERED, node_id=node_id(node_key), at_height=self.height)
 
     def _refused(
         self,
@@ -574,6 +559,9 @@ class Network:
         alternatives: tuple[tuple[bytes, str], ...] = (),
     ) -> None:
         self._refusals[reason.spec.name] += 1
+        dialled = link.direction is Direction.OUT
+        if node_key is not None and (last := word_at_door(reason, self.now_ms(), dialled=dialled)) is not None:
+            self._keeping.words.put(node_key, last)
         self._handler.on_refused(
             Refusal(
                 fault=reason,

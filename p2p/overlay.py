@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+from cccnode.types.limits import PEERS_PER_VALIDATOR_MAX
 from p2p.events import Contact, Effect, Hangup, Hint, Want
 from p2p.messages import NO_ROUTE
+from p2p.scores import Meter
 
 T = TypeVar("T")
 
@@ -24,6 +26,10 @@ PENDING_MAX: Final = 2
 """Dials to non-validators under way at once: meanwhile others dial us, and few links come to be above the degree."""
 FEW: Final = 3
 """Links a node wants at least; where peers are rare it takes more validators instead."""
+SERVED_PER_SECOND_MAX: Final = 100
+"""Requests for blocks that one neighbour may make in a second; a reply carries up to 64 blocks."""
+RECORD_MESSAGES_PER_SECOND_MAX: Final = 8
+"""Messages about addresses that one neighbour may send in a second; each costs up to 24 signature checks, 2 ms."""
 
 
 class Chance(Protocol):
@@ -89,10 +95,13 @@ class Neighbour:
     distance: int = NO_ROUTE
     failures: int = 0
     """Requests in a row that it did not answer well."""
-    served: int = 0
-    served_since_ms: int = 0
+    served_meter: Meter = field(default_factory=lambda: Meter(SERVED_PER_SECOND_MAX))
     addresses_number: int | None = None
     """The request for addresses that it has not answered."""
+    news_serial: int = 0
+    """Up to here of the address book it was told."""
+    news_ms: int = -(10**12)
+    records_meter: Meter = field(default_factory=lambda: Meter(RECORD_MESSAGES_PER_SECOND_MAX))
 
 
 @dataclass(slots=True)
@@ -121,15 +130,29 @@ class Overlay:
     def register(self, contacts: Iterable[Contact], now_ms: int) -> list[Effect]:
         """The registry's nodes are these."""
         self.contacts = {contact.node_key: contact for contact in contacts}
-        own = self.contacts.get(self.config.node_key)
+        own, before = self.contacts.get(self.config.node_key), self.validator
         self.validator = own is not None and own.validator
         for neighbour in self.neighbours.values():
+            if neighbour.validator and not self.is_validator(neighbour.node_key):
+                neighbour.distance = NO_ROUTE  # until it says how far it is now
             neighbour.validator = self.is_validator(neighbour.node_key)
         self._cooling = {key: cool for key, cool in self._cooling.items() if key in self.contacts}
         gone = {key for key in self._wanted if key not in self.contacts}
         self._wanted -= gone
-        effects = self.plan(now_ms)
-        return effects or ([self._want()] if gone else [])
+        effects = self.plan(now_ms) or ([self._want()] if gone else [])
+        return [*effects, *(self._surplus() if self.validator != before else [])]
+
+    def _surplus(self) -> list[Effect]:
+        """This node became a validator, or ceased to be one: it ends the links that such a node does not keep."""
+        unlike = [neighbour for neighbour in self.neighbours.values() if neighbour.validator != self.validator]
+        keep = PEERS_PER_VALIDATOR_MAX if self.validator else self._validators_needed()
+        unlike.sort(key=lambda neighbour: neighbour.order)
+        return [Hangup(peer=neighbour.node_key) for neighbour in unlike[keep:]]
+
+    def _validators_needed(self) -> int:
+        """How many links with validators a node looks for that is none."""
+        others = sum(not contact.validator for contact in self.contacts.values()) - 1
+        return max(1, FEW - others)
 
     def is_validator(self, node_key: bytes) -> bool:
         """Whether the registry calls that node a validator."""
@@ -216,8 +239,7 @@ class Overlay:
         linked = sum(neighbour.validator == validators for neighbour in self.neighbours.values())
         pending = sum(self.is_validator(key) == validators for key in self._wanted if key not in self.neighbours)
         if validators:
-            others = sum(not contact.validator for contact in self.contacts.values()) - 1
-            return linked + pending >= max(1, FEW - others)
+            return linked + pending >= self._validators_needed()
         return pending >= PENDING_MAX or linked + pending >= self.config.degree
 
     def _eligible(self, key: bytes, now_ms: int) -> bool:

@@ -33,6 +33,10 @@ class Settings:
     """A peer that says nothing, or takes nothing, for so long is dead."""
     probe_ms: int = 1_500
     """A link answers a probe within this, or a second connection of its identity replaces it."""
+    report_ms: int = 200
+    """A report that changed is told at once, but not sooner after the last."""
+    report_repeat_ms: int = 2_000
+    """One that did not change is repeated at most this often."""
     backoff_min_ms: int = 100
     backoff_max_ms: int = 10_000
     """Redialling waits from the first to the second, doubling, jittered by half."""
@@ -66,6 +70,35 @@ class PeerInfo:
     """Channels on which it asked us to wait."""
     listen: str
     """Where it says that it can be dialled; empty if nowhere."""
+    program: str = ""
+    """Version of its program."""
+    report: bytes | None = None
+    """The last word on how it is, as it was sent; None before the first."""
+    report_ms: int | None = None
+    """When that came, in monotonic time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The last report of a node, also of one that is gone."""
+
+    raw: bytes
+    at_ms: int
+    """Monotonic time of its arrival."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWord:
+    """The last that is known of why a node went, or was not let in."""
+
+    name: str
+    """Of the error table, such as `home/DISK_FULL`; another one if a later version invented it."""
+    text: str
+    """For people; of foreign origin where `told`."""
+    told: bool
+    """Whether the node said so itself; else it is what this node saw."""
+    at_ms: int
+    """Monotonic time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

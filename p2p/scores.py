@@ -1,7 +1,7 @@
 """Offences of peers: what each weighs, how they fade, and for how long a node that broke the rules is kept out.
 
-Only invalid behaviour counts (theirs), never what this node could not decide (style.md 4, rule 11).  Pure: the time is
-an argument.
+Only invalid behaviour counts (theirs), never what this node could not decide (style.md 4, rule 11); `Meter` counts what
+is harmless once and a nuisance often.  Pure: the time is an argument.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ class Offence(Enum):
     INVALID_BLOCK = ("invalid_block", 100)
     INVALID_BATCH = ("invalid_batch", 50)
     INVALID_VOTE = ("invalid_vote", 50)
+    FORGED_ADDRESS = ("forged_address", 50)
     UNSOLICITED = ("unsolicited", 20)
     INVALID_TRANSACTION = ("invalid_transaction", 10)
     FLOOD = ("flood", 10)
@@ -39,6 +40,25 @@ BAN_VALIDATOR_MS: Final = 10_000
 """A validator is never kept out longer: a wrong accusation must not cost the quorum."""
 FORGET_MS: Final = 86_400_000
 """After a day without a ban the next one is short again."""
+
+
+METER_MS: Final = 1_000
+
+
+@dataclass(slots=True)
+class Meter:
+    """How often a peer did something within a second."""
+
+    at_most: int
+    count: int = 0
+    since_ms: int = -METER_MS
+
+    def exceeded(self, now_ms: int) -> bool:
+        """Count once more; whether that is too often."""
+        if now_ms - self.since_ms >= METER_MS:
+            self.since_ms, self.count = now_ms, 0
+        self.count += 1
+        return self.count > self.at_most
 
 
 @dataclass(slots=True)

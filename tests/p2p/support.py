@@ -1,24 +1,45 @@
 """Nodes on loopback with real TLS, and a handler that remembers what it was told and lets tests wait for it."""
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from cccnode.types.errors import Fault
-from p2p.directory import Directory, Identity, Node, split_address
+from cccnode.types.errors import NET_FULL, Fault, fault
+from p2p.addresses import split_address
+from p2p.book import AddressBook
+from p2p.directory import Directory, Identity, Node
+from p2p.events import (
+    Contact,
+    DialFailed,
+    Frame,
+    Hangup,
+    Hint,
+    Linked,
+    Punish,
+    Registered,
+    Send,
+    Tick,
+    Unlinked,
+    Want,
+)
 from p2p.frames import Channel, Splitter, frames
+from p2p.gossip import Gossip
 from p2p.handshake import Self, hello
 from p2p.messages import Role, read_link, write
 from p2p.network import Network
-from p2p.peers import PeerInfo, Refusal, Settings
+from p2p.overlay import GossipConfig
+from p2p.peers import Direction, PeerInfo, Refusal, Settings
 
 CHAIN = bytes(range(32))
 OTHER_CHAIN = bytes(32)
 PATIENCE_S = 20.0
 FAST = Settings(backoff_min_ms=5, backoff_max_ms=40, second_dial_ms=60, probe_ms=150, ping_ms=100, silence_ms=5_000)
+CALM = dataclasses.replace(FAST, probe_ms=10_000)
+"""For a link that is alive: it answers at once, but a busy machine may be slow."""
 
 
 def identity(number: int) -> Identity:
@@ -35,6 +56,11 @@ def row(who: Identity, *, validator: bool = True, addresses: Iterable[str] = (),
         organisation=organisation or who.node_key.hex()[:4],
         validator=validator,
     )
+
+
+def made_directory(who: Identity, nodes: Iterable[Node] = (), *, chain: bytes = CHAIN, **options) -> Directory:
+    """A directory of the test network; a missing clock is the real one."""
+    return Directory(who, nodes, chain=chain, **{key: value for key, value in options.items() if value is not None})
 
 
 @dataclass
@@ -96,6 +122,7 @@ class Town:
 
     def __init__(self) -> None:
         self.networks: list[Network] = []
+        self.drivers: list[Driver] = []
 
     async def node(
         self,
@@ -107,25 +134,43 @@ class Town:
         listen: str | None = "127.0.0.1:0",
         height: int = 0,
         wall_ms=None,
+        directory: Directory | None = None,
+        start: bool = True,
+        **options,
     ) -> tuple[Network, Recorder]:
         """A started node with its recorder."""
         recorder = Recorder()
         network = Network(
             identity=who,
             chain=chain,
-            directory=Directory(who, nodes),
+            directory=directory or made_directory(who, nodes, chain=chain, wall_ms=wall_ms),
             handler=recorder,
             listen=listen,
             rng=random.Random(who.node_key),
             settings=settings,
             wall_ms=wall_ms,
+            **options,
         )
         network.set_height(height)
-        await network.start()
         self.networks.append(network)
+        if start:
+            await network.start()
         return network, recorder
 
+    async def driven(self, who: Identity, nodes: Iterable[Node], **options) -> tuple[Network, "Driver"]:
+        """A started node whose gossip runs."""
+        directory = made_directory(who, nodes)
+        network, _ = await self.node(who, nodes, directory=directory, start=False, **options)
+        driver = Driver(network, who, nodes, directory.book)
+        self.drivers.append(driver)
+        network._handler = driver
+        await network.start()
+        driver.tell(Tick())
+        return network, driver
+
     async def close(self) -> None:
+        for driver in self.drivers:
+            driver.stop()
         for network in self.networks:
             await network.stop()
         await asyncio.sleep(0)
@@ -165,6 +210,65 @@ async def pair(town: Town, **options) -> tuple[Network, Recorder, Network, Recor
     return network_a, recorder_a, network_b, recorder_b
 
 
+class Driver(Recorder):
+    """A recorder that also joins a network with its gossip, as the driver of a node does."""
+
+    def __init__(self, network: Network, who: Identity, nodes: Iterable[Node], book: AddressBook) -> None:
+        super().__init__()
+        self.network = network
+        self.gossip = Gossip(GossipConfig(node_key=who.node_key), random.Random(who.node_key), self._now_ms(), book)
+        self._timer: asyncio.TimerHandle | None = None
+        self.register(nodes)
+
+    def register(self, nodes: Iterable[Node]) -> None:
+        contacts = [Contact(node_key=n.node_key, validator=n.validator, addresses=n.addresses) for n in nodes]
+        self.tell(Registered(contacts=tuple(contacts)))
+
+    def on_peer(self, peer):
+        super().on_peer(peer)
+        self.tell(Linked(peer=peer.node_key, validator=peer.validator))
+
+    def on_lost(self, peer, reason):
+        super().on_lost(peer, reason)
+        self.tell(Unlinked(peer=peer))
+
+    def on_frame(self, peer, channel, payload):
+        super().on_frame(peer, channel, payload)
+        self.tell(Frame(peer=peer, channel=channel, payload=payload))
+
+    def on_refused(self, refusal):
+        super().on_refused(refusal)
+        if refusal.direction is Direction.OUT:
+            self.tell(DialFailed(peer=refusal.node_key, alternatives=refusal.alternatives))
+
+    def tell(self, event) -> None:
+        for effect in self.gossip.handle(event, self._now_ms()):
+            match effect:
+                case Send(peer=peer, channel=channel, message=message):
+                    self.network.send(peer, channel, write(message))
+                case Want(keys=keys):
+                    self.network.want(keys)
+                case Hint(node_key=key, address=address):
+                    self.network.hint(key, address)
+                case Hangup(peer=peer):
+                    self.network.drop(peer, fault(NET_FULL, why="making room"))
+                case Punish(peer=peer, offence=offence, detail=detail):
+                    self.network.offence(peer, offence, detail)
+        if self._timer:
+            self._timer.cancel()
+        due = self.gossip.deadline_ms(self._now_ms())
+        if due is not None and self.network._running:
+            wait_ms = max(1, due - self._now_ms())
+            self._timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self.tell, Tick())
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _now_ms(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+
 class Raw:
     """A node made by hand: TLS by the rules, and then whatever the test says."""
 
@@ -176,7 +280,7 @@ class Raw:
     @classmethod
     async def dial(cls, who, address, **options):
         host, port = split_address(address)
-        context = Directory(who).client_context
+        context = made_directory(who).client_context
         reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="x", **options)
         return cls(who, reader, writer)
 

@@ -12,7 +12,6 @@ from p2p.events import (
     Deliver,
     Forget,
     Frame,
-    Hint,
     Item,
     Linked,
     Punish,
@@ -25,7 +24,7 @@ from p2p.events import (
     Unlinked,
 )
 from p2p.frames import Channel
-from p2p.gossip import SERVED_PER_SECOND_MAX, Gossip, fit_blocks
+from p2p.gossip import Gossip, fit_blocks
 from p2p.messages import (
     BLOCKS_REPLY_BYTES,
     FORWARD_BYTES_MAX,
@@ -33,23 +32,26 @@ from p2p.messages import (
     HOPS_MAX,
     NO_ROUTE,
     Addresses,
-    AddressesRequest,
     Announce,
     Blocks,
     BlocksRequest,
     Forward,
-    Known,
     write,
 )
-from p2p.overlay import GossipConfig
+from p2p.overlay import SERVED_PER_SECOND_MAX, GossipConfig
 from p2p.scores import Offence
 from tests.p2p.world import World
 
 OWN = b"\x00" * 32
 VALIDATORS = [bytes([number]) * 32 for number in range(1, 5)]
 PEERS = [bytes([number]) * 32 for number in range(11, 16)]
-CHANNELS = {Announce: Channel.CONTROL, AddressesRequest: Channel.CONTROL, Addresses: Channel.CONTROL,
-            Blocks: Channel.BLOCK, BlocksRequest: Channel.BLOCK, Forward: Channel.TX}  # fmt: skip
+CHANNELS = {
+    Addresses: Channel.CONTROL,
+    Announce: Channel.CONTROL,
+    Blocks: Channel.BLOCK,
+    BlocksRequest: Channel.BLOCK,
+    Forward: Channel.TX,
+}
 
 
 class Node:
@@ -326,22 +328,6 @@ def test_arrived_transactions_go_to_the_driver():
     assert only(node.hear(PEERS[0], Forward(5, (b"tx",))), Arrived) == [
         Arrived(peer=PEERS[0], transactions=(b"tx",), hops=5)
     ]
-
-
-def test_addresses_are_exchanged():
-    """A neighbour is asked for addresses now and then; those of registered nodes become hints, once per request."""
-    node = Node()
-    node.tell(Linked(peer=PEERS[0], validator=False, address="a:1"))
-    [(peer, request)] = sent(node.tell(Tick()), AddressesRequest)
-    known = tuple(Known(key, "b:2") for key in (PEERS[1], OWN, PEERS[0], b"\x77" * 32))
-    effects = node.hear(peer, Addresses(request.number, known))
-    assert only(effects, Hint) == [Hint(node_key=PEERS[1], address="b:2")]
-    assert only(node.hear(peer, Addresses(request.number, known)), Punish) != []
-    node.tell(Linked(peer=PEERS[2], validator=False, address="c:3"))
-    [(_, answer)] = sent(node.hear(PEERS[2], AddressesRequest(9)), Addresses)
-    assert answer == Addresses(9, (Known(PEERS[0], "a:1"),))
-    assert sent(node.tell(Tick(), after_ms=299_000), AddressesRequest) == []
-    assert sent(node.tell(Tick(), after_ms=1_000), AddressesRequest) != []
 
 
 def test_tip_is_repeated_to_who_ignores_it():

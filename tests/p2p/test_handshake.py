@@ -9,30 +9,35 @@ from hypothesis import strategies as st
 
 from cccnode.types.errors import Fault
 from p2p import handshake, messages
+from p2p.addresses import AddressRecord
 from p2p.messages import Ack, Known, Reject, Role
 
 CHAIN = bytes(range(32))
 KEY = b"\x07" * 32
-OWN = handshake.Self(node_key=b"\x01" * 32, chain=CHAIN, role=Role.VALIDATOR, height=9, listen="a.example:7000")
+OWN = handshake.Self(
+    node_key=b"\x01" * 32, chain=CHAIN, role=Role.VALIDATOR, height=9, listen="a.example:7000", program="1.2"
+)
 HELLO = handshake.hello(dataclasses.replace(OWN, node_key=KEY, role=Role.PEER), wall_ms=5, nonce=b"n" * 16)
 WELCOME = handshake.Facts(
-    own=OWN, tls_key=KEY, registered=True, validator=False, linked=False, banned_ms=0, peer_links=0, peer_links_max=8
+    own=OWN, tls_key=KEY, registered=True, validator=False, crossed=False, banned_ms=0, peer_links=0, peer_links_max=8
 )
+RECORD = AddressRecord(KEY, 3, ("b:1",), b"s" * 64)
+RECORD_HEX = "94c420" + "07" * 32 + "0391a3623a31c440" + "73" * 64
 HASHES = st.binary(min_size=32, max_size=32)
 NUMBERS = st.integers(0, 2**63 - 1)
 
 
 def test_golden_hello():
     """The bytes of HELLO, ACK and REJECT never change; an independent encoder agrees on HELLO."""
-    expected = [1, 1, 1, CHAIN, KEY, 2, 9, "a.example:7000", 5, b"n" * 16]
+    expected = [1, 1, 1, CHAIN, KEY, 2, 9, "a.example:7000", 5, b"n" * 16, "1.2"]
     assert messages.write(HELLO) == msgpack.packb(expected, use_bin_type=True)
     assert messages.write(HELLO).hex() == (
-        "9a010101c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fc420" + "07" * 32 + "0209"
-        "ae612e6578616d706c653a3730303005c410" + "6e" * 16
+        "9b010101c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1fc420" + "07" * 32 + "0209"
+        "ae612e6578616d706c653a3730303005c410" + "6e" * 16 + "a3312e32"
     )
     assert messages.write(handshake.ack(HELLO, OWN, wall_ms=6)).hex() == (
-        "980201c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f0109"
-        "ae612e6578616d706c653a3730303006c410" + "6e" * 16
+        "990201c420000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f0109"
+        "ae612e6578616d706c653a3730303006c410" + "6e" * 16 + "a3312e32"
     )
     assert messages.write(Reject("net/VERSION", "own=1..1", (Known(KEY, "b:1"),))).hex() == (
         "9403ab6e65742f56455253494f4ea86f776e3d312e2e319192c420" + "07" * 32 + "a3623a31"
@@ -48,7 +53,9 @@ def test_golden_gossip():
         messages.Resume(4): "920704",
         messages.Notice("n", "t"): "9308a16ea174",
         messages.AddressesRequest(7): "920207",
-        messages.Addresses(7, (Known(KEY, "b:1"),)): "9303079192c420" + "07" * 32 + "a3623a31",
+        messages.Addresses(7, (RECORD,)): "93030791" + RECORD_HEX,
+        messages.Moved((RECORD,)): "920491" + RECORD_HEX,
+        messages.Report(b"fine"): "9209c40466696e65",
         messages.BlocksRequest(1, 300, 64): "940101cd012c40",
         messages.Blocks(1, (b"x",)): "93020191c40178",
         messages.Forward(8, (b"tx",)): "93010891c4027478",
@@ -70,7 +77,7 @@ REFUSALS = {
     "net/WRONG_IDENTITY": {"tls_key": bytes(32)},
     "net/NOT_REGISTERED": {"registered": False},
     "net/MISBEHAVED": {"banned_ms": 5},
-    "net/DUPLICATE_IDENTITY": {"linked": True},
+    "net/CROSSED": {"crossed": True},
     "net/TOO_MANY_PEERS": {"peer_links": 8},
 }
 

@@ -1,10 +1,13 @@
 """The overlay in one process and virtual time: 4 validators and 4, 20 or 60 peers, all from one seed."""
 
+import random
+
 import pytest
 
 from cccnode.types.limits import PEERS_PER_VALIDATOR_MAX
-from p2p.events import DialFailed, Registered, Want
-from p2p.overlay import COOL_MAX_MS, LONELY_COOL_MS
+from p2p.events import Contact, DialFailed, Hangup, Registered, Want
+from p2p.messages import NO_ROUTE
+from p2p.overlay import COOL_MAX_MS, LONELY_COOL_MS, GossipConfig, Overlay
 from p2p.scores import Offence
 from tests.p2p.world import World
 
@@ -170,3 +173,76 @@ def test_unreachable_nodes_are_left_alone_ever_longer():
         effects = node.gossip.handle(Registered(contacts=world.contacts), now)
         assert effects == [Want(keys=(target,))]
     assert max(waits) <= LONELY_COOL_MS < COOL_MAX_MS
+
+
+OWN = b"\x00" * 32
+KEYS = [bytes([number]) * 32 for number in range(1, 21)]
+
+
+def overlay_of(*, validators, links):
+    """One node's overlay with the links named, and its registry event."""
+    overlay = Overlay(GossipConfig(node_key=OWN), random.Random(1))
+    overlay.register(registry(validators), 0)
+    for key in links:
+        overlay.linked(key, "", 0)
+    return overlay
+
+
+def registry(validators):
+    return [Contact(node_key=key, validator=key in validators, addresses=()) for key in (OWN, *KEYS)]
+
+
+def test_a_peer_that_becomes_validator_keeps_eight_peers():
+    """It looks for nobody any more (the mesh is the network's), and ends the links that a validator does not keep."""
+    overlay = overlay_of(validators=KEYS[:4], links=[KEYS[0], *KEYS[5:15]])
+    effects = overlay.register(registry([OWN, *KEYS[:4]]), 1)
+    assert [effect for effect in effects if isinstance(effect, Want)][-1:] in ([], [Want(keys=())])
+    gone = [effect.peer for effect in effects if isinstance(effect, Hangup)]
+    assert gone == KEYS[5 + PEERS_PER_VALIDATOR_MAX : 15]
+    assert overlay.validator
+    assert overlay.register(registry([OWN, *KEYS[:4]]), 2) == []
+
+
+def test_a_validator_that_becomes_peer_leaves_the_mesh():
+    """It keeps one validator, and looks for peers from then on."""
+    overlay = overlay_of(validators=[OWN, *KEYS[:4]], links=KEYS[:4])
+    effects = overlay.register(registry(KEYS[:4]), 1)
+    assert [effect.peer for effect in effects if isinstance(effect, Hangup)] == KEYS[1:4]
+    [want] = [effect for effect in effects if isinstance(effect, Want)]
+    assert want.keys
+    assert not set(want.keys) & set(KEYS[:4])
+
+
+def test_roles_of_neighbours_follow_the_registry():
+    """A neighbour that is no validator any more is no way to one until it says so; one that became one is."""
+    overlay = overlay_of(validators=KEYS[:2], links=KEYS[:4])
+    overlay.neighbours[KEYS[0]].distance = 0
+    overlay.register(registry([KEYS[1], KEYS[2]]), 1)
+    assert [overlay.neighbours[key].validator for key in KEYS[:4]] == [False, True, True, False]
+    assert overlay.neighbours[KEYS[0]].distance == NO_ROUTE
+    assert overlay.validators == 2
+
+
+def test_peers_follow_validators_that_change():
+    """Half of the validators are replaced while all run: every peer stays at the tip."""
+    world = settled(20, seed=12)
+    leaving, coming = world.validators[:2], world.peers[:2]
+    for node in leaving:
+        node.validator = False
+    for node in coming:
+        node.validator = True
+    world.contacts = tuple(
+        Contact(node_key=node.key, validator=node.validator, addresses=("somewhere:1",))
+        for node in world.nodes.values()
+    )
+    for node in world.nodes.values():
+        world.tell(node, Registered(contacts=world.contacts))
+    for node in coming:
+        for other in world.validators:
+            if other.key not in node.links and other is not node:
+                world.link(*sorted((node.key, other.key)))
+    world.run_until(61_000)
+    assert {node.height for node in world.nodes.values()} == {world.validators[0].height}
+    assert all(0 < len(node.links) <= 16 for node in leaving)
+    peers_of = [sum(not world.nodes[key].validator for key in node.links) for node in world.validators]
+    assert max(peers_of) <= PEERS_PER_VALIDATOR_MAX + len(leaving)

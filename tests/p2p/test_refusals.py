@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from cccnode.types.errors import Fault
 from cccnode.types.validators import node_id
 from p2p import handshake
-from p2p.directory import Directory, Identity
+from p2p.directory import Identity
 from p2p.frames import Channel
 from p2p.messages import Notice, Ping, Pong, Reject, Role, write
 from p2p.peers import Direction
-from tests.p2p.support import CHAIN, FAST, OTHER_CHAIN, Raw, identity, in_town, row
+from tests.p2p.support import CALM, CHAIN, FAST, OTHER_CHAIN, Raw, identity, in_town, made_directory, row
 
 BOTH_LOOPS = pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 
@@ -153,7 +153,7 @@ def test_invalid_second_process_with_the_same_identity(loop_factory):
     async def scenario(town):
         own, other = identity(1), identity(2)
         rows = [row(own), row(other, validator=False)]
-        network, recorder = await town.node(own, rows)
+        network, recorder = await town.node(own, rows, settings=CALM)
         rows = [row(own, addresses=[network.address]), rows[1]]
         first, at_first = await town.node(other, rows, listen=None)
         first.want([own.node_key])
@@ -347,7 +347,7 @@ def test_dialler_refuses_bad_answers():
 
     async def scenario(town):
         own, other = identity(1), identity(2)
-        acceptor = Directory(other, [row(own), row(other)])
+        acceptor = made_directory(other, [row(own), row(other)])
         waiting = list(answers)
 
         async def serve(reader, writer):
@@ -416,7 +416,7 @@ def test_certificate_must_carry_the_registered_key():
     wrong = dataclasses.replace(row(other), certificate=own.certificate)
     broken = dataclasses.replace(row(identity(3)), certificate=b"\x30\x03nix")
     long = dataclasses.replace(row(identity(4)), certificate=bytes(600))
-    directory = Directory(own, [row(own), wrong, broken, long])
+    directory = made_directory(own, [row(own), wrong, broken, long])
     assert list(directory.nodes) == [own.node_key]
     assert {node.node_key for node in directory.unusable} == {wrong.node_key, broken.node_key, long.node_key}
 
@@ -424,7 +424,7 @@ def test_certificate_must_carry_the_registered_key():
 def test_hints_add_addresses_of_registered_nodes():
     """Up to four further addresses are kept, newest first, none that is no address, none of strangers."""
     own, other = identity(1), identity(2)
-    directory = Directory(own, [row(own), row(other, addresses=["r:1"])])
+    directory = made_directory(own, [row(own), row(other, addresses=["r:1"])])
     for address in ("a:1", "b:2", "nonsense", "", "x" * 200 + ":1", "c:3", "a:1", "d:4", "e:5"):
         directory.hint(other.node_key, address)
     assert directory.addresses(other.node_key) == ("r:1", "e:5", "d:4", "a:1", "c:3")

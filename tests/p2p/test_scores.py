@@ -1,6 +1,17 @@
 """Offences add up, fade, and lead to bans that grow but never cost the quorum."""
 
-from p2p.scores import BAN_MAX_MS, BAN_MIN_MS, BAN_VALIDATOR_MS, FADE_MS, FORGET_MS, LIMIT, Offence, Scores
+from p2p.scores import (
+    BAN_MAX_MS,
+    BAN_MIN_MS,
+    BAN_VALIDATOR_MS,
+    FADE_MS,
+    FORGET_MS,
+    LIMIT,
+    METER_MS,
+    Meter,
+    Offence,
+    Scores,
+)
 
 PEER = bytes(32)
 
@@ -59,3 +70,10 @@ def test_weights_are_within_the_limit():
     assert {offence for offence in Offence if offence.weight >= LIMIT} == {
         Offence.MALFORMED, Offence.OVERSIZE, Offence.INVALID_BLOCK,
     }  # fmt: skip
+
+
+def test_a_meter_counts_by_the_second():
+    """So many times in a second are fine, the next is too often, and the next second begins anew."""
+    meter = Meter(2)
+    assert [meter.exceeded(now_ms) for now_ms in (0, 10, METER_MS - 1, METER_MS)] == [False, False, True, False]
+    assert Meter(1).exceeded(0) is False

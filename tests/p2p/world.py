@@ -186,7 +186,7 @@ class World:
         peer_links = [key for key in sorted(partner.links) if not self.nodes[key].validator]
         facts = handshake.Facts(
             own=handshake.Self(node_key=other, chain=CHAIN, role=Role.PEER, height=0, listen=""), tls_key=own,
-            registered=True, validator=node.validator, linked=False, banned_ms=0, peer_links=len(peer_links),
+            registered=True, validator=node.validator, crossed=False, banned_ms=0, peer_links=len(peer_links),
             peer_links_max=PEERS_PER_VALIDATOR_MAX if partner.validator else PEER_LINKS_MAX,
         )  # fmt: skip
         if handshake.judge(hello, facts) is None:
