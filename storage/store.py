@@ -9,8 +9,11 @@ the receipts and `applied`.  After a crash the blocks above `applied` are execut
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from cccnode.codec import DecodeError, Noun, T, decode_trusted, encode
 from cccnode.crypto import merkle
+from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.merkle import Frontier
 from cccnode.crypto.proofs import StateProof
 from cccnode.types.block import FinalBlock, Header, result_leaf
@@ -30,6 +33,14 @@ _NOTHING: Final[Mapping[bytes, bytes]] = {}
 _NO_META: Final[Mapping[str, bytes]] = {}
 
 
+class Ahead(Noun, frozen=True, array_like=True, gc=False):
+    """The record that an epoch would get which began now (J11)."""
+
+    record_hash: Hash = ZERO
+    due: bool = False
+    """Whether it differs from the current one in more than its number."""
+
+
 class Applied(Noun, frozen=True, array_like=True, gc=False):
     """How far this node has executed, and what came of it."""
 
@@ -44,6 +55,11 @@ class Applied(Noun, frozen=True, array_like=True, gc=False):
     """Over the result leaves of heights 0..height (J1)."""
     history: Frontier
     """Over the block ids of heights 0..height."""
+    ahead: Ahead
+    """What the state after it says of the next epoch."""
+
+
+_NO_AHEAD: Final = Ahead()
 
 
 class StagedBlock:
@@ -114,13 +130,14 @@ class Store:
         header: Header,
         writes: Writes,
         *,
+        ahead: Ahead = _NO_AHEAD,
         epoch_records: Mapping[bytes, bytes] = _NOTHING,
         meta: Mapping[str, bytes] = _NO_META,
     ) -> Applied:
         """Commit height 0: the genesis header and the state that the genesis document gives.  Blocks until durable."""
         assert self._applied is None, "a store is initialised once"
         block = FinalBlock(header=header, batches=(), certificate=None, justification=())
-        staged = self._stage(block, id_of(header), writes, [], merkle.EMPTY_ROOT, epoch_records, meta).finish()
+        staged = self._stage(block, id_of(header), writes, [], merkle.EMPTY_ROOT, ahead, epoch_records, meta).finish()
         self._write_state(staged)
         return self.adopt(staged)
 
@@ -132,6 +149,7 @@ class Store:
         receipts: Sequence[bytes],
         *,
         receipts_root: bytes | None = None,
+        ahead: Ahead = _NO_AHEAD,
         epoch_records: Mapping[bytes, bytes] = _NOTHING,
         meta: Mapping[str, bytes] = _NO_META,
     ) -> StagedBlock:
@@ -145,7 +163,7 @@ class Store:
         assert block.header.height == applied.height + 1, f"block {block.header.height} after {applied.height}"
         assert block.header.parent == applied.block_id, "the block's parent is not the applied block"
         root = merkle.root(receipts) if receipts_root is None else receipts_root
-        return self._stage(block, block_id, writes, receipts, root, epoch_records, meta)
+        return self._stage(block, block_id, writes, receipts, root, ahead, epoch_records, meta)
 
     def write(self, staged: StagedBlock) -> None:
         """Make a finished block durable: its segment first, then one engine batch.  Blocks; for the writer thread.
@@ -233,6 +251,20 @@ class Store:
         """Keep an epoch record that came from elsewhere than an execution.  Blocks until durable."""
         self._engine.write([(keys.epoch_record(record_hash), raw)], sync=True)
 
+    def begin_epoch(self, records: Mapping[bytes, bytes], *, ahead: Ahead, meta: Mapping[str, bytes]) -> None:
+        """An epoch begins after the applied block because people agreed on it (J22).  Blocks until durable."""
+        assert self._applied is not None, "initialise first"
+        applied = replace(self._applied, ahead=ahead)
+        value = encode(applied)
+        puts: list[Put] = [
+            *((keys.epoch_record(record_hash), raw) for record_hash, raw in records.items()),
+            (keys.applied_at(applied.height), value),
+            (keys.APPLIED, value),
+            *((keys.meta(name), content) for name, content in meta.items()),
+        ]
+        self._engine.write(puts, sync=True)
+        self._applied = applied
+
     def meta(self, name: str) -> bytes | None:
         """A value remembered under a name."""
         return self._engine.get(keys.meta(name))
@@ -252,6 +284,7 @@ class Store:
         writes: Writes,
         receipts: Sequence[bytes],
         receipts_root: bytes,
+        ahead: Ahead,
         epoch_records: Mapping[bytes, bytes],
         meta: Mapping[str, bytes],
     ) -> StagedBlock:
@@ -264,10 +297,10 @@ class Store:
             *((keys.meta(name), value) for name, value in meta.items()),
         ]
         staged = StagedBlock(block, self.state.stage(writes), puts)
-        staged.steps = self._run(staged, block_id, receipts_root)
+        staged.steps = self._run(staged, block_id, receipts_root, ahead)
         return staged
 
-    def _run(self, staged: StagedBlock, block_id: bytes, receipts_root: bytes) -> Iterator[None]:
+    def _run(self, staged: StagedBlock, block_id: bytes, receipts_root: bytes, ahead: Ahead) -> Iterator[None]:
         yield from staged.state
         header, root, before = staged.block.header, staged.state.root, self._applied
         results = Frontier() if before is None else before.results
@@ -281,6 +314,7 @@ class Store:
             receipts_root=receipts_root,
             results=results.append(result_leaf(header.height, root, receipts_root)),
             history=history.append(block_id),
+            ahead=ahead,
         )
         raw = encode(staged.applied)
         staged.puts += [(keys.applied_at(header.height), raw), (keys.APPLIED, raw)]

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from cccnode.codec import DecodeError, decode
 from cccnode.driver.execution import Executor, whole_job
@@ -15,15 +16,16 @@ from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.serving import Serving
 from cccnode.types.batch import batch_id
-from cccnode.types.block import FinalBlock, block_id, body_root
+from cccnode.types.block import FinalBlock, Header, block_id, body_root
 from cccnode.types.certificate import Certificate
 from cccnode.types.limits import INLINE_CERTIFICATES_MAX
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Kind
 from consensus.certificates import Verifier, claims_of
 from consensus.config import VerifyMany
+from consensus.rules import ends_epoch
 from p2p.events import Arrived as ArrivedEffect
-from p2p.events import BadBlocks, Deliver, Effect, Event, Frame, Hangup, Hint, Punish, Send, Serve, Tick, Want
+from p2p.events import BadBlocks, Deliver, Effect, Event, Frame, Hangup, Hint, Punish, Send, Serve, Tick, Unlinked, Want
 from p2p.frames import Channel
 from p2p.gossip import Gossip
 from p2p.messages import write
@@ -36,12 +38,30 @@ _log = structlog.get_logger("catch_up")
 class Authority:
     """Who may certify blocks: the validators of one epoch of one chain."""
 
-    def __init__(self, *, chain: bytes, record: EpochRecord, verify_many: VerifyMany) -> None:
-        """The validators of `record`."""
-        self.chain = chain
+    def __init__(
+        self,
+        *,
+        chain: bytes,
+        record: EpochRecord,
+        verify_many: VerifyMany,
+        given_up_at: tuple[int, bytes] | None = None,
+    ) -> None:
+        """The validators of `record`; `given_up_at`: height and id at which an accepted restart ends their epoch."""
+        self._given_up_at = given_up_at
+        self.chain, self.epoch = chain, record.epoch
         keys = [validator.consensus_key for validator in record.validators]
         self._validators = len(keys)
         self._verifier = Verifier(chain=chain, epoch=record.epoch, keys=keys, verify_many=verify_many)
+
+    def ends_with(self, header: Header, identity: bytes) -> bool:
+        """Whether this block is the last of the epoch, by its own word or by an accepted restart."""
+        if header.epoch != self.epoch:
+            return False
+        return ends_epoch(header) or (header.height, identity) == self._given_up_at
+
+    def gave_up_at(self, height: int, identity: bytes) -> bool:
+        """Whether an accepted restart certifies this block."""
+        return (height, identity) == self._given_up_at
 
     def certifies(self, certificate: Certificate, identity: bytes, height: int) -> bool:
         """Whether this is a finalization of that block by a quorum of the epoch."""
@@ -51,10 +71,15 @@ class Authority:
         claims = claims_of(certificate, self._validators)
         return claims is not None and all(self._verifier.check(claims))
 
-    def could_justify(self, justification: Sequence[Certificate]) -> bool:
-        """Whether what a proposal carried has the form and the size it must have; kept as evidence only."""
-        return len(justification) <= INLINE_CERTIFICATES_MAX + 1 and all(
-            claims_of(certificate, self._validators) is not None for certificate in justification
+    def justifying(self, justification: Sequence[Certificate]) -> tuple[Certificate, ...]:
+        """Of what a proposal carried, what has the form it must have; kept as evidence only.
+
+        No certificate covers it, so nobody who serves the block answers for it.
+        """
+        return tuple(
+            certificate
+            for certificate in justification[: INLINE_CERTIFICATES_MAX + 1]
+            if claims_of(certificate, self._validators) is not None
         )
 
 
@@ -71,19 +96,29 @@ class CatchUp:
         store: Store,
         executor: Executor,
         arrived: Callable[[bytes, Sequence[bytes], int], None],
+        certified: Callable[[bytes, Certificate], None],
     ) -> None:
-        """Bind gossip to the node's parts; `arrived` gets foreign transactions with the hops they have left."""
+        """Bind gossip to the node's parts; `arrived` gets foreign transactions with the hops they have left.
+
+        `certified` sees each finalization that came with a block, and from whom.
+        """
         self._runtime, self._links, self._gossip = runtime, links, gossip
         self._authority, self._executor = authority, executor
-        self._arrived = arrived
+        self._arrived, self._certified = arrived, certified
         self._serving = Serving(runtime=runtime, links=links, store=store)
         self._ready: deque[tuple[bytes, FinalBlock]] = deque()
         """Final blocks for which the executor has no room yet; gossip bounds how far ahead it asks."""
+        self._beyond: deque[Deliver] = deque()
+        """What came of the next epoch: who certifies it is known once this epoch's last block is executed."""
         self._timer: Timer | None = None
         self._deadline: int | None = None
+        self.unknown_epoch: int | None = None
+        """Epoch of blocks that others showed and that nothing known here leads to."""
 
     def handle(self, event: Event) -> None:
         """Tell gossip what happened and carry out what follows."""
+        if isinstance(event, Unlinked):
+            self._serving.forget(event.peer)
         for effect in self._gossip.handle(event, self._runtime.now_ms()):
             self._carry_out(effect)
         self._rearm()
@@ -134,23 +169,44 @@ class CatchUp:
             if block.header.height == executor.next_height and block.header.parent == executor.tip_id:
                 executor.push(whole_job(identity, block))
 
+    def begin_epoch(self, authority: Authority) -> None:
+        """The last block of an epoch is executed: others certify what follows."""
+        self._authority, self.unknown_epoch = authority, None
+        beyond, self._beyond = self._beyond, deque()
+        for reply in beyond:
+            self._deliver(reply)
+
     def _deliver(self, reply: Deliver) -> None:
         """Queue the certified part of a run for execution; what stands above it is asked for again."""
         if self._executor.diverged is not None:
             return
         tip_id, height = self._next()
-        if reply.first > height:  # Never a lie of this peer: something before it is missing here.
+        if self._authority.ends_with(self._last_header(), tip_id):
+            self._beyond.append(reply)
+        elif reply.first > height:  # Never a lie of this peer: something before it is missing here.
             self._ask_again(reply.peer, height)
-            return
+        else:
+            self._take(reply, tip_id, height)
+
+    def _take(self, reply: Deliver, tip_id: bytes, height: int) -> None:
         try:
             run, loose = self._certified_run(reply, tip_id, height)
         except (DecodeError, ValueError) as error:
             self.handle(BadBlocks(peer=reply.peer, height=height))
             _log.warning("false blocks", peer=reply.peer, first=reply.first, reason=str(error))
             return
+        for _, block in run:
+            if block.certificate is not None:
+                self._certified(reply.peer, block.certificate)
         self._ready.extend(run)
+        if run:
+            self.unknown_epoch = None  # This epoch goes on: whoever showed another one was ahead of it, or lied.
         self.pump()
-        if loose:
+        if run and self._authority.ends_with(run[-1][1].header, run[-1][0]):
+            self._beyond.append(reply)
+        elif self.unknown_epoch is not None:
+            self._ask_again(reply.peer, self._next()[1])  # It may have told the truth.
+        elif loose:
             self._links.punish(reply.peer, Offence.TIMEOUT, "blocks without a finalization")
             self._ask_again(reply.peer, self._next()[1])
 
@@ -162,6 +218,10 @@ class CatchUp:
             identity, block = self._ready[-1]
             return identity, block.header.height + 1
         return self._executor.tip_id, self._executor.next_height
+
+    def _last_header(self) -> Header:
+        """Header of the newest block that is executed or waits to be."""
+        return self._ready[-1][1].header if self._ready else self._executor.tip
 
     def _ask_again(self, peer: bytes, height: int) -> None:
         """Pull from `height` on from others, without holding anything against `peer`."""
@@ -182,16 +242,23 @@ class CatchUp:
         for raw in reply.blocks[height - reply.first :]:
             block = decode(FinalBlock, raw)
             header = block.header
-            if header.height != height + len(run) or header.parent != parent or header.chain != self._authority.chain:
+            if header.epoch > self._authority.epoch:
+                # Perhaps the others restarted (J22); nothing here can tell whether that is true.
+                self.unknown_epoch = header.epoch
+                return run[:certified], len(run) - certified + 1
+            expected = (height + len(run), parent, self._authority.chain, self._authority.epoch)
+            if (header.height, header.parent, header.chain, header.epoch) != expected:
                 raise ValueError(f"block {header.height} does not follow")
             if body_root(tuple(batch_id(batch) for batch in block.batches)) != header.body_root:
                 raise ValueError(f"body of block {header.height} is not what its header names")
-            if not self._authority.could_justify(block.justification):
-                raise ValueError(f"justification of block {header.height} is malformed")
             parent = block_id(header)
-            run.append((parent, block))
+            run.append((parent, replace(block, justification=self._authority.justifying(block.justification))))
             if block.certificate is not None:
                 if not self._authority.certifies(block.certificate, parent, header.height):
                     raise ValueError(f"certificate of block {header.height} is false")
                 certified = len(run)
+            if self._authority.gave_up_at(header.height, parent):
+                certified = len(run)
+            if certified == len(run) and self._authority.ends_with(header, parent):
+                break
         return run[:certified], len(run) - certified

@@ -13,6 +13,7 @@ from cccnode.crypto.merkle import Frontier
 from cccnode.types.block import Body, Header
 from cccnode.types.scalars import Hash, Height
 from consensus.effects import Ancestor
+from storage.store import Ahead
 
 ROOTS_KEPT = 256
 """Executed heights whose roots are at hand: E lags by at most 16 heights plus what the slowest quorum lags."""
@@ -26,6 +27,8 @@ class Roots(Noun, frozen=True, array_like=True, gc=False):
     height: Height
     state_root: Hash
     results_root: Hash
+    ahead: Ahead = Ahead()
+    """What the state after it says of the next epoch."""
 
 
 @dataclass(slots=True)

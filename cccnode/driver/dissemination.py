@@ -5,11 +5,12 @@ voted for after that, never before.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from cccnode.codec import DecodeError, decode, encode
+from cccnode.driver.epochs import Epoch
 from cccnode.driver.fetching import ADOPT_MS, TICK_MS, Fetches
 from cccnode.driver.links import Links
 from cccnode.driver.messages import IDS_MAX, BatchMessage, BatchPush, BatchReply, BatchRequest, Have
@@ -21,6 +22,7 @@ from cccnode.types.batch import Batch, batch_id
 from cccnode.types.errors import POOL_FULL, TX_WEIGHT, Fault, fault
 from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX, BLOCK_WEIGHT_MAX
 from cccnode.types.transaction import Verified
+from cccnode.types.validators import quorum
 from p2p.frames import Channel
 from p2p.scores import Offence
 
@@ -129,8 +131,7 @@ class Dissemination:
         pool: BatchPool,
         verify: Verify,
         waiting_room: WaitingRoom,
-        me: int | None,
-        validators: dict[bytes, int],
+        epoch: Epoch,
         stages: Stages,
         ready: Callable[[Entry], None],
         spoiled: Callable[[bytes], None],
@@ -140,13 +141,13 @@ class Dissemination:
     ) -> None:
         """Bind to the node's parts.
 
-        `validators` maps node keys to indices; `ready` is told of each durable batch, `spoiled` of each that a block
+        `ready` is told of each durable batch, `spoiled` of each that a block
         needs and that is invalid; `stored_batch` finds one that left the pool with an executed block, and `reread`
         decodes it; `executing` tells whether a final block is being executed.
         """
         self._runtime, self._links, self._store, self._pool = runtime, links, store, pool
-        self._verify, self._waiting_room, self._me, self._validators = verify, waiting_room, me, validators
-        self._creator = me if me is not None else OWN
+        self._verify, self._waiting_room = verify, waiting_room
+        self._begin(epoch)
         self._stages, self._ready, self._spoiled = stages, ready, spoiled
         self._stored_batch, self._reread, self._executing = stored_batch, reread, executing
         self._jobs: deque[_Job] = deque()
@@ -160,10 +161,12 @@ class Dissemination:
         self._fetches = Fetches()
         self._fetch_timer: Timer | None = None
         self._fetch_ms = 0
-        self._inside: set[bytes] = set()
-        """Batches in verification."""
+        self._inside: dict[bytes, int | None] = {}
+        """Batches in verification, with the creator whose quota bears each."""
         self._paused: dict[bytes, int] = {}
         """Nodes whose batches are not read because their quota is full, with their index."""
+        self._elsewhere: set[bytes] = set()
+        """Nodes whose batches are not read because they, or this node, do not validate in this epoch (J8)."""
         self._rates: dict[bytes, _Rates] = {}
         self.invalid: dict[bytes, None] = {}
         """Batches that blocks needed and that can never be valid."""
@@ -172,6 +175,28 @@ class Dissemination:
         """Told of each own batch once it is durable (a non-validator forwards it)."""
         self.backlog = 0
         """Transactions waiting for verification."""
+
+    # Epochs ----------------------------------------------------------------------------------------------------------
+
+    def _begin(self, epoch: Epoch) -> None:
+        self._me, self._validators = epoch.me, epoch.nodes
+        self._creator = epoch.me if epoch.me is not None else OWN
+
+    def begin_epoch(self, epoch: Epoch, moved: Mapping[int, int]) -> None:
+        """Other validators may make batches now; everybody learns anew what this node holds."""
+        former = self._me
+        renamed = {**moved, former: OWN} if former is not None and epoch.me is None else moved
+        self._begin(epoch)
+        self._pool.begin_epoch(quorum=quorum(len(epoch.record.validators)), moved=renamed, me=epoch.me)
+        self._inside = dict.fromkeys(self._inside)  # What is in verification is nobody's debt any more.
+        for peer in sorted(self._elsewhere.union(self._paused)):
+            self._links.pause(peer, Channel.BATCH, paused=False)
+        self._paused.clear()
+        self._elsewhere.clear()
+        if self._me is not None:
+            self._announce = [entry.id for entry in self._pool if entry.durable and not entry.executed]
+            if self._announce:
+                self._announce_soon()
 
     # Submissions -----------------------------------------------------------------------------------------------------
 
@@ -248,7 +273,10 @@ class Dissemination:
         """A frame on the BATCH channel."""
         validator = self._validators.get(peer)
         if validator is None or self._me is None:
-            self._links.punish(peer, Offence.UNSOLICITED, "only validators exchange batches")
+            # No offence: it may be in another epoch, where both are validators.  Not read until this node is there too.
+            if peer not in self._elsewhere:
+                self._elsewhere.add(peer)
+                self._links.pause(peer, Channel.BATCH, paused=True)
             return
         try:
             message: BatchMessage = decode(BatchMessage, payload)  # type: ignore[arg-type]  # a union, see voting
@@ -313,15 +341,13 @@ class Dissemination:
         if charged is not None and charged < 0 and quotas.is_full(charged):
             return  # Adopted on the word of one who announced too much.
         quotas.charge(charged, size)
-        self._inside.add(identity)
-        self._enqueue(_Job(batch, lambda verdicts: self._taken(peer, identity, charged, size, verdicts)))
+        self._inside[identity] = charged
+        self._enqueue(_Job(batch, lambda verdicts: self._taken(peer, identity, size, verdicts)))
         if charged is not None and charged >= 0 and quotas.is_full(charged):
             self._pause(peer, charged)
 
-    def _taken(
-        self, peer: bytes, identity: bytes, charged: int | None, size: int, verdicts: list[Verified | Fault]
-    ) -> None:
-        self._inside.discard(identity)
+    def _taken(self, peer: bytes, identity: bytes, size: int, verdicts: list[Verified | Fault]) -> None:
+        charged = self._inside.pop(identity)
         if identity in self._pool:
             self._pool.quotas.release(charged, size)  # This node made the same batch meanwhile.
             return
@@ -537,6 +563,7 @@ class Dissemination:
     def farewell(self, peer: bytes) -> None:
         """A node is gone, and with it what was paused on its link."""
         self._paused.pop(peer, None)
+        self._elsewhere.discard(peer)
 
     def _broadcast(self, channel: Channel, payload: bytes) -> None:
         connected = self._links.connected()

@@ -6,20 +6,27 @@ not executed before a crash.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from msgspec.structs import replace
+
+from cccnode.codec import encode
 from cccnode.driver.chain import Chain, Roots
+from cccnode.driver.epochs import Epoch, read_record, remember_start
 from cccnode.driver.runtime import Runtime
 from cccnode.driver.stages import Stages
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.registry import Registry
+from cccnode.ledger.state import Patched, StateView, Writes
 from cccnode.ledger.transition import Execution, Outcome
 from cccnode.ledger.window import Window
 from cccnode.types.batch import batch_id
-from cccnode.types.block import FinalBlock
+from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import DIVERGED, Fault, fault
 from cccnode.types.transaction import Verified
-from cccnode.types.validators import Limits
-from storage.store import Store
+from cccnode.types.validators import EpochRecord, epoch_record_hash
+from consensus import rules
+from storage.store import Ahead, Store
 
 UNITS = 256
 """Transactions executed in one turn of the loop: about 2 ms (J16)."""
@@ -57,6 +64,23 @@ class Applied:
     outcome: Outcome
 
 
+class Membership(Protocol):
+    """The rule that makes epoch records out of states: `cccnode.city.registry.record`."""
+
+    def next_record(self, view: StateView, current: EpochRecord) -> EpochRecord:
+        """The record of the epoch after `current`, if it began with this state."""
+
+    def reads_record(self, writes: Writes) -> bool:
+        """Whether a block's writes touch what `next_record` reads."""
+
+
+def look_ahead(following: EpochRecord, current: EpochRecord) -> tuple[Ahead, dict[bytes, bytes]]:
+    """A possible next record against the current one: what to note, and its bytes by hash."""
+    raw, record_hash = encode(following), epoch_record_hash(following)
+    due = replace(following, epoch=current.epoch) != current
+    return Ahead(record_hash=record_hash, due=due), {record_hash: raw}
+
+
 class Executor:
     """The queue of final blocks and the one that is being executed."""
 
@@ -68,21 +92,42 @@ class Executor:
         registry: Registry,
         window: Window,
         chain: Chain,
-        limits: Limits,
+        epoch: Epoch,
+        membership: Membership,
         stages: Stages,
+        ending: Callable[[int], None],
         applied: Callable[[Applied], None],
         failed: Callable[[Fault], None],
     ) -> None:
-        """Bind to the node's parts; `applied` hears of each durable block, `failed` that this node diverged."""
+        """Bind to the node's parts.
+
+        `ending` hears which epoch begins before the block is stored that it starts from; `applied` hears of each
+        durable block, `failed` that this node diverged.
+        """
         self._runtime, self._store, self._registry, self._window = runtime, store, registry, window
-        self._chain, self._limits, self._stages = chain, limits, stages
-        self._applied, self._failed = applied, failed
+        self._chain, self._stages, self._membership = chain, stages, membership
+        self.epoch = epoch
+        """The epoch of the next block to be executed; whoever hears of an epoch's last block sets the next one."""
+        assert store.applied is not None, "the store is initialised"
+        self._ahead = store.applied.ahead
+        tip = store.header(store.applied.height)
+        assert tip is not None, "the applied block is stored"
+        self._tip = tip
+        self._ending, self._applied, self._failed = ending, applied, failed
         self._queue: list[Job] = []
         self.busy = False
         """Whether a block is being executed or stored."""
         self.diverged: Fault | None = None
         self.next_height = chain.height + 1
         """First height that is not in the queue."""
+
+    def begin_epoch(self, epoch: Epoch) -> None:
+        """Blocks of this epoch are executed from here on."""
+        applied = self._store.applied
+        assert applied is not None, "the store is initialised"
+        self.epoch, self._ahead = epoch, applied.ahead
+        roots = self._chain.roots[applied.height]
+        self._chain.roots[applied.height] = Roots(roots.height, roots.state_root, roots.results_root, applied.ahead)
 
     @property
     def room(self) -> bool:
@@ -93,6 +138,11 @@ class Executor:
     def queued(self) -> set[bytes]:
         """Ids of the blocks that are final and not executed yet."""
         return {job.block_id for job in self._queue}
+
+    @property
+    def tip(self) -> Header:
+        """Header of the last queued, or else of the last executed block."""
+        return self._queue[-1].block.header if self._queue else self._tip
 
     @property
     def tip_id(self) -> bytes:
@@ -140,7 +190,8 @@ class Executor:
                 decoded += trusted_transactions(self._registry, raws[first : first + DECODE])
                 yield
             transactions = decoded
-        execution = Execution(self._registry, self._store.state, self._window, header, transactions)
+        record = self.epoch.record
+        execution = Execution(self._registry, self._store.state, self._window, header, transactions, record)
         while execution.step(UNITS):
             stages.add("execute", runtime.cpu_ns() - started, 0)
             yield
@@ -149,8 +200,16 @@ class Executor:
         stages.add("execute", runtime.cpu_ns() - started, len(transactions))
         yield
         started = runtime.cpu_ns()
+        ahead, records = self._look_ahead(header, outcome)
         staged = self._store.stage(
-            job.block, job.block_id, outcome.writes, outcome.receipts, receipts_root=outcome.receipts_root
+            job.block,
+            job.block_id,
+            outcome.writes,
+            outcome.receipts,
+            receipts_root=outcome.receipts_root,
+            ahead=ahead,
+            epoch_records=records,
+            meta=remember_start(header.next_epoch_record_hash, header.height) if rules.ends_epoch(header) else {},
         )
         for _ in staged:
             if runtime.cpu_ns() - started > SLICE_NS:
@@ -158,6 +217,8 @@ class Executor:
                 yield
                 started = runtime.cpu_ns()
         stages.add("stage", runtime.cpu_ns() - started, len(transactions))
+        if rules.ends_epoch(header):
+            self._ending(header.epoch + 1)
 
         def write() -> int:
             begun = runtime.cpu_ns()
@@ -179,12 +240,25 @@ class Executor:
         assert applied is not None, "just adopted"
         header = job.block.header
         self._window.add(header.height, header.time_ms, outcome.decided)
-        roots = Roots(header.height, applied.state_root, applied.results.root())
-        self._chain.executed(job.block_id, header, roots, self._limits.tx_lifetime_max_ms)
+        roots = Roots(header.height, applied.state_root, applied.results.root(), applied.ahead)
+        self._ahead, self._tip = applied.ahead, header
+        self._chain.executed(job.block_id, header, roots, self._window.lifetime_ms)
         del self._queue[0]
         self.busy = False
         self._applied(Applied(job=job, outcome=outcome))
         self._next()
+
+    def _look_ahead(self, header: Header, outcome: Outcome) -> tuple[Ahead, dict[bytes, bytes]]:
+        """What the state after a block says of the next epoch, and the records to store (J11).
+
+        After the last block of an epoch it is compared with the record that comes into force then.
+        """
+        last = rules.ends_epoch(header)
+        if not last and not self._membership.reads_record(outcome.writes):
+            return self._ahead, {}
+        current = read_record(self._store, header.next_epoch_record_hash) if last else self.epoch.record
+        following = self._membership.next_record(Patched(self._store.state, outcome.writes), current)
+        return look_ahead(following, current)
 
     def _compare_roots(self, job: Job) -> None:
         """A final header that reports other results than ours: this node is wrong and must stop (consensus.md 3.7).

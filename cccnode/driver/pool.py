@@ -3,10 +3,10 @@
 Plain data, no input or output: `dissemination` fills it, `consensus` asks it, `execution` empties it.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cccnode.driver.quotas import Quotas
+from cccnode.driver.quotas import OWN, Quotas, renumbered
 from cccnode.types.limits import (
     BLOCK_BATCHES_MAX,
     BLOCK_BYTES_MAX,
@@ -102,6 +102,21 @@ class BatchPool:
     def waiting(self) -> bool:
         """Whether some durable batch waits to be listed: wakes an idle network (J13)."""
         return self._durable_count > 0
+
+    def begin_epoch(self, *, quorum: int, moved: Mapping[int, int], me: int | None) -> None:
+        """Validators have new numbers (old -> new): holders and creators are renumbered, debts are counted anew.
+
+        What this node made itself stays its own; what a validator made that is no longer one is nobody's debt.
+        """
+        self.quorum, self.quotas, self._early = quorum, Quotas(), {}
+        for entry in self._entries.values():
+            entry.holders = {moved[index] for index in entry.holders if moved.get(index, OWN) != OWN}
+            entry.creator = renumbered(entry.creator, moved)
+            if me is not None and entry.creator == OWN:
+                entry.creator = me
+            if me is not None and entry.durable:
+                entry.holders.add(me)
+            self.quotas.charge(entry.creator, entry.size)
 
     def add(self, entry: Entry) -> None:
         """Take in a verified batch that is not known yet; its creator's quota bears it already."""

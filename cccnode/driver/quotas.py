@@ -5,6 +5,7 @@ for what was fetched on a validator's word that a batch exists.  Local to this n
 """
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,16 @@ CUT_BYTES_MAX: Final = BATCHES_PER_CREATOR_BYTES_MAX // 8
 def adopted_from(validator: int) -> int:
     """The account of batches fetched because that validator announced them."""
     return -2 - validator
+
+
+def renumbered(creator: int | None, moved: Mapping[int, int]) -> int | None:
+    """The same account when validators have new numbers (old -> new); None when its validator is none any more."""
+    if creator is None or creator == OWN:
+        return creator
+    validator = moved.get(creator if creator >= 0 else -2 - creator)
+    if validator is None:
+        return None
+    return validator if creator >= 0 else adopted_from(validator)
 
 
 @dataclass(slots=True)

@@ -4,20 +4,36 @@
 calls on one thread; whatever takes long is cut into slices or done in a writer thread.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
+from msgspec.structs import replace
 
-from cccnode.codec import decode_trusted
+from cccnode.codec import decode_trusted, encode
+from cccnode.driver.accepted import AcceptedRestarts
+from cccnode.driver.admission import Admission
 from cccnode.driver.catch_up import Authority, CatchUp
 from cccnode.driver.dissemination import Dissemination
-from cccnode.driver.execution import Applied, Executor, Job, whole_job
+from cccnode.driver.epochs import (
+    Epoch,
+    Identity,
+    OtherEpochs,
+    current_epoch,
+    make_epoch,
+    moved,
+    read_record,
+    remember_start,
+)
+from cccnode.driver.evidence import EVIDENCE, Evidence
+from cccnode.driver.execution import Applied, Executor, Job, Membership, look_ahead, whole_job
+from cccnode.driver.forwarding import Forwarding
 from cccnode.driver.links import Links
 from cccnode.driver.pool import BatchPool, Entry
+from cccnode.driver.quotas import OWN
 from cccnode.driver.restart import newest_root, rebuild_chain, rebuild_window
-from cccnode.driver.runtime import Runtime
+from cccnode.driver.runtime import Runtime, raise_failure
 from cccnode.driver.stages import Stages
 from cccnode.driver.voting import VoteJournal, Voting
 from cccnode.driver.waiters import Waiters
@@ -27,18 +43,25 @@ from cccnode.ledger.registry import Registry
 from cccnode.mempool import Caps, Mempool
 from cccnode.types.batch import Batch, batch_id
 from cccnode.types.block import FinalBlock, Header, block_id
-from cccnode.types.errors import POOL_FULL, POOL_NOT_READY, Fault, fault
+from cccnode.types.certificate import Certificate, signer_indices
+from cccnode.types.errors import (
+    JOURNAL_CORRUPT,
+    NOT_SIGNING_JOURNAL_LOST,
+    POOL_NOT_READY,
+    Fault,
+    fault,
+)
 from cccnode.types.receipt import Receipt
 from cccnode.types.transaction import Verified
-from cccnode.types.validators import EpochRecord, epoch_record_hash, quorum
-from consensus.config import Config, Sign, VerifyMany
+from cccnode.types.validators import EpochRecord, quorum
+from consensus.config import Config, VerifyMany
 from consensus.effects import Effect, Finalized, FinalizedBlock
 from consensus.engine import Engine
 from consensus.records import BlockRecord, Record, record_view
-from p2p.events import Behind, Contact, Forget, Item, Linked, Registered, Submit, Tip, Unlinked
+from consensus.rules import ends_epoch
+from p2p.events import Behind, Contact, Forget, Linked, Registered, Tip, Unlinked
 from p2p.frames import Channel
 from p2p.gossip import Gossip
-from p2p.scores import Offence
 from storage.batches import BatchStore
 from storage.store import Store
 
@@ -47,8 +70,7 @@ _log = structlog.get_logger("replica")
 Submitted = tuple[bytes, Fault | None]
 FINAL_AHEAD_MAX = 256
 """Heights above the queue for which a final block's list is kept; what is higher comes whole, by catch-up."""
-FOREIGN_BYTES_MAX = 1024 * 1024
-"""Forwarded transactions of one node under verification; beyond that they are not read for a while."""
+_FORGETFUL = frozenset({NOT_SIGNING_JOURNAL_LOST.name, JOURNAL_CORRUPT.name})
 RECENT_BLOCKS = 32
 """Executed blocks whose batches are remembered over a restart: twice the tail that may be unexecuted elsewhere."""
 
@@ -63,14 +85,18 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who this node is."""
+class OpenedJournal:
+    """The vote journal of one epoch."""
 
-    node_key: bytes
-    validator: int | None
-    """Index in the epoch record; None for a node that only follows."""
-    sign: Sign | None
-    """Signs with the consensus key; None without one."""
+    journal: VoteJournal | None
+    """None: this node does not vote in this epoch."""
+    first_sequence: int = 1
+    """Of the journal's first record; the others follow without gaps."""
+    records: Sequence[Record] = ()
+    observe: str | None = None
+    """Name of the error for which it must not vote, such as consensus/JOURNAL_LOST."""
+    unsure_view: int = 0
+    """Up to this view the node may have signed what the journal does not hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +105,12 @@ class Opened:
 
     store: Store
     batches: BatchStore
-    journal: VoteJournal | None
-    """None: this node does not vote."""
-    first_sequence: int
-    """Of the journal's first record; the others follow without gaps."""
-    records: Sequence[Record]
-    observe: str | None
-    """Name of the error for which it must not vote in this epoch, such as consensus/JOURNAL_LOST."""
+    open_journal: Callable[[int], OpenedJournal]
+    """The journal of an epoch, as it is on disk."""
+    found_journal: Callable[[int, int], None]
+    """Note durably that this node never voted in an epoch beyond a view: it may begin with an empty journal."""
+    forgot: bool = False
+    """Whether this node may have voted in epochs of which no journal is left."""
 
 
 @dataclass(slots=True)
@@ -108,45 +133,56 @@ class Replica:
         identity: Identity,
         opened: Opened,
         registry: Registry,
+        membership: Membership,
         chain_id: bytes,
         genesis_header: Header,
-        record: EpochRecord,
-        contacts: Sequence[Contact],
+        contacts: Callable[[Collection[bytes]], Sequence[Contact]],
         gossip: Gossip,
         verify_many: VerifyMany,
         verify_votes: VerifyMany | None = None,
         caps: Caps | None = None,
+        restarts: AcceptedRestarts | None = None,
     ) -> None:
-        """Join the parts.  `verify_votes` lets a simulation use another signature scheme for votes."""
-        self.runtime, self.links, self.identity, self.record = runtime, links, identity, record
+        """Join the parts.
+
+        `restarts`: the restart certificates that the operator has accepted.  `contacts` says whom this node may be
+        linked with, given the node keys of the epoch's validators, and is asked again whenever that may have changed;
+        `verify_votes` lets a simulation use another signature scheme for votes.
+        """
+        self.runtime, self.links, self.identity = runtime, links, identity
         self.registry, self.store, self.chain_id = registry, opened.store, chain_id
+        self._batches, self._forgot = opened.batches, opened.forgot
+        self._open_journal, self._found_journal = opened.open_journal, opened.found_journal
+        self.voting: Voting | None = None
+        self._effects: list[Effect] = []
+        self._restarts = restarts or AcceptedRestarts()
+        self.epoch = current_epoch(opened.store, genesis_header, identity)
+        if (agreed := self._restarts.due(self.store, self.record)) is not None:
+            self.epoch = self._restarted(agreed)
         self.stages = Stages()
-        self.validators = {key: i for i, validator in enumerate(record.validators) for key in validator.node_keys}
-        self.window = rebuild_window(self.store, record)
-        self.chain = rebuild_chain(self.store, record)
-        self.pool = BatchPool(quorum=quorum(len(record.validators)))
+        self.window = rebuild_window(self.store, self.record)
+        self.chain = rebuild_chain(self.store, self.record)
+        self.pool = BatchPool(quorum=quorum(len(self.record.validators)))
         self.mempool = Mempool(registry, caps)
         self.final = _FinalBlocks(height=self.chain.height)
         self.decided_hooks: list[Callable[[Applied], None]] = []
         """Called after each executed block: index, metrics, waiters of the RPC."""
-        self._batches = opened.batches
-        self._contacts = tuple(contacts)
+        self._contacts, self._membership = contacts, membership
+        self._verify_votes = verify_votes or verify_many
+        self.evidence = Evidence(self.store.meta(EVIDENCE), self._keep_evidence)
+        self._others = OtherEpochs(runtime, links, opened.store)
         self.waiters = Waiters()
-        self._foreign: Counter[bytes] = Counter()
-        """Bytes of forwarded transactions that are not answered yet, by the node that sent them."""
         self._stored_height = -1
         self._stored_batches: dict[bytes, Batch] = {}
         """Batches of the one stored block that was read last."""
-        me = identity.validator
         self.dissemination = Dissemination(
             runtime=runtime,
             links=links,
             store=opened.batches,
             pool=self.pool,
             verify=lambda raws: decode_transactions(registry, chain_id, raws, verify_many),
-            waiting_room=_WaitingRoom(self),
-            me=me,
-            validators=self.validators,
+            waiting_room=Admission(self.mempool, self.window, opened.store, runtime),
+            epoch=self.epoch,
             stages=self.stages,
             ready=self._batch_ready,
             spoiled=self._batch_spoiled,
@@ -161,8 +197,10 @@ class Replica:
             registry=registry,
             window=self.window,
             chain=self.chain,
-            limits=record.limits,
+            epoch=self.epoch,
+            membership=membership,
             stages=self.stages,
+            ending=self._ending,
             applied=self._applied,
             failed=self._diverged,
         )
@@ -170,58 +208,159 @@ class Replica:
             runtime=runtime,
             links=links,
             gossip=gossip,
-            authority=Authority(chain=chain_id, record=record, verify_many=verify_votes or verify_many),
+            authority=self._authority(),
             store=self.store,
             executor=self.executor,
             arrived=self._arrived,
+            certified=self._certified,
         )
-        self.voting: Voting | None = None
-        self._effects: list[Effect] = []
-        if me is not None:
-            root = newest_root(self.store, genesis_header)
-            config = Config(
-                chain=chain_id,
-                epoch=record.epoch,
-                record=record,
-                record_hash=epoch_record_hash(record),
-                boundary_id=block_id(genesis_header),
-                me=me,
-                root=root,
+        self.forwarding = Forwarding(
+            links=links,
+            dissemination=self.dissemination,
+            pass_on=self.catch_up.handle,
+            validates=lambda: self.epoch.me is not None,
+        )
+        if self.epoch.me is not None:
+            self._open_voting(watch=True)
+
+    @property
+    def record(self) -> EpochRecord:
+        """The record of the current epoch."""
+        return self.epoch.record
+
+    # Epochs ----------------------------------------------------------------------------------------------------------
+
+    def _authority(self) -> Authority:
+        end = self._restarts.end_of(self.epoch.number)
+        return Authority(chain=self.chain_id, record=self.record, verify_many=self._verify_votes, given_up_at=end)
+
+    def _restarted(self, record: EpochRecord) -> Epoch:
+        """The epoch on which the organisations agreed begins at the applied block; durable before anything follows."""
+        applied = self.store.applied
+        assert applied is not None, "it stands on a block"
+        start = self.store.header(applied.height)
+        assert start is not None, "the applied block is stored"
+        epoch = make_epoch(record, start, self.identity)
+        if self.voting is None:
+            # The process starts at the very block on which the organisations agreed: nobody can have voted after it,
+            # whatever this node forgot of epochs before.
+            self._forgot = False
+        self._ending(record.epoch)
+        # What the state plans for the lost validators ends once its rules have seen the new epoch's first block.
+        ahead, records = look_ahead(replace(record, epoch=record.epoch + 1), record)
+        records[epoch.record_hash] = encode(record)
+        self.store.begin_epoch(records, ahead=ahead, meta=remember_start(epoch.record_hash, start.height))
+        return epoch
+
+    def _open_voting(self, *, watch: bool) -> None:
+        """Take up consensus in the current epoch, with what its journal holds; `_effects` are to be carried out."""
+        epoch, opened = self.epoch, self._open_journal(self.epoch.number)
+        config = Config(
+            chain=self.chain_id,
+            epoch=epoch.number,
+            record=epoch.record,
+            record_hash=epoch.record_hash,
+            boundary_id=block_id(epoch.start),
+            me=epoch.me,
+            root=newest_root(self.store, epoch.start),
+            watch=watch,
+            unsure_view=opened.unsure_view,
+        )
+        engine, self._effects = Engine.restore(
+            config,
+            sign=epoch.sign if opened.journal is not None else None,
+            verify_many=self._verify_votes,
+            records=opened.records,
+            now_ms=self.runtime.now_ms(),
+            observe=opened.observe,
+        )
+        self.voting = Voting(
+            runtime=self.runtime,
+            links=self.links,
+            engine=engine,
+            journal=opened.journal,
+            journaled=[
+                (record_view(held), opened.first_sequence + offset) for offset, held in enumerate(opened.records)
+            ],
+            epoch=epoch,
+            chain_id=self.chain_id,
+            chain=self.chain,
+            pool=self.pool,
+            dissemination=self.dissemination,
+            stages=self.stages,
+            finalized=self._finalized,
+            elsewhere=self._elsewhere,
+            accused=self.evidence.add,
+        )
+        # What this node voted for may become final: its batches stay, whatever their deadlines.
+        for record_found in opened.records:
+            if isinstance(record_found, BlockRecord):
+                header = record_found.header
+                self.chain.remember(block_id(header), header.height, record_found.body)
+
+    def _start_voting(self) -> None:
+        assert self.voting is not None, "just opened"
+        self.voting.start(self._effects)
+        self.voting.pending_changed()
+
+    def _ending(self, number: int) -> None:
+        """The block from which this epoch starts is about to be stored: its journal is founded before.
+
+        After a power cut between the two nobody could tell an epoch without votes from a lost journal, and a power cut
+        of the whole network would silence all of it.
+        """
+        unsure_view = 0
+        if self.voting is not None:
+            engine = self.voting.engine
+            forgetful = engine.observing in _FORGETFUL
+            self._forgot = forgetful and not engine.certain
+            unsure_view = int(forgetful)  # What it forgot may lie in the first view of the next epoch, not beyond.
+        if not self._forgot:
+            self._found_journal(number, unsure_view)
+
+    def _begin_epoch(self, epoch: Epoch) -> None:
+        """The last block of an epoch is executed: the next one begins here and now (consensus.md 3.10)."""
+        before, voting = self.epoch, self.voting
+        # Whoever was silent for a reason looks first: another process may sign with this node's key (N23).
+        lived = voting is not None and voting.engine.lived and voting.engine.observing is None
+        if voting is not None:
+            voting.stop()
+        self.epoch = epoch
+        self.executor.begin_epoch(epoch)
+        self.dissemination.begin_epoch(epoch, moved(before.record, epoch.record))
+        self.voting = None
+        _log.info("epoch", epoch=epoch.number, height=epoch.start.height, validator=epoch.me)
+        if self.epoch.me is not None:
+            self._open_voting(watch=not lived)
+            self._start_voting()
+        elif before.me is not None:
+            self.forwarding.forward(
+                [verified for entry in self.pool if entry.creator == OWN for verified in entry.transactions]
             )
-            engine, effects = Engine.restore(
-                config,
-                sign=identity.sign if opened.journal is not None else None,
-                verify_many=verify_votes or verify_many,
-                records=opened.records,
-                now_ms=runtime.now_ms(),
-                observe=opened.observe,
-            )
-            self.voting = Voting(
-                runtime=runtime,
-                links=links,
-                engine=engine,
-                journal=opened.journal,
-                journaled=[
-                    (record_view(held), opened.first_sequence + offset) for offset, held in enumerate(opened.records)
-                ],
-                record=record,
-                record_hash=config.record_hash,
-                chain_id=chain_id,
-                epoch=record.epoch,
-                me=me,
-                validators=self.validators,
-                chain=self.chain,
-                pool=self.pool,
-                dissemination=self.dissemination,
-                stages=self.stages,
-                finalized=self._finalized,
-            )
-            self._effects = effects
-            # What this node voted for may become final: its batches stay, whatever their deadlines.
-            for record_found in opened.records:
-                if isinstance(record_found, BlockRecord):
-                    header = record_found.header
-                    self.chain.remember(block_id(header), header.height, record_found.body)
+        self._refresh_contacts()
+        self.catch_up.begin_epoch(self._authority())
+        for peer, payload in self._others.early():
+            self.runtime.call_soon(partial(self._hear_early, peer, payload))
+
+    def _hear_early(self, peer: bytes, payload: bytes) -> None:
+        """One early message in a turn of the loop; whoever was cut off meanwhile is heard no more."""
+        if peer in self.links.connected():
+            self.on_frame(peer, Channel.CONSENSUS, payload)
+
+    def _elsewhere(self, peer: bytes, epoch: int, payload: bytes) -> None:
+        """A consensus message of another epoch."""
+        self._others.take(self.epoch, peer, epoch, payload)
+
+    def _certified(self, peer: bytes, certificate: Certificate) -> None:
+        """A finalization came with a block: one of ours that the journal does not hold must silence us (J22)."""
+        if self.voting is not None and self.epoch.me in signer_indices(certificate.bitmap):
+            self.voting.meet(peer, certificate)
+
+    def _keep_evidence(self, raw: bytes) -> None:
+        self.runtime.run_in_writer("store", lambda: self.store.put_meta(EVIDENCE, raw), raise_failure)
+
+    def _refresh_contacts(self) -> None:
+        self.catch_up.handle(Registered(contacts=tuple(self._contacts(self.epoch.nodes))))
 
     # Life ------------------------------------------------------------------------------------------------------------
 
@@ -244,16 +383,16 @@ class Replica:
                 continue
             self.dissemination.reload(identity, transactions)
             own += transactions
-        self.catch_up.handle(Registered(contacts=self._contacts))
+        self._refresh_contacts()
         self._tell_tip()
         if self.voting is not None:
             self.voting.start(self._effects)
         elif own:
-            self._forward(own)
+            self.forwarding.forward(own)
 
     def on_linked(self, peer: bytes, address: str = "") -> None:
         """A node connected."""
-        self.catch_up.handle(Linked(peer=peer, validator=peer in self.validators, address=address))
+        self.catch_up.handle(Linked(peer=peer, validator=peer in self.epoch.nodes, address=address))
         self.dissemination.greet(peer)
         if self.voting is not None:
             self.voting.greet(peer)
@@ -303,49 +442,13 @@ class Replica:
         receipt = decode_trusted(Receipt, receipts[found.position])
         return Decision(height=found.height, position=found.position, code=receipt.code)
 
+    def _arrived(self, peer: bytes, transactions: Sequence[bytes], hops: int) -> None:
+        self.forwarding.arrived(peer, transactions, hops)
+
     def _own_batch_stored(self, entry: Entry) -> None:
         """An own batch is durable; a node that does not create batches for blocks passes its transactions on (J8)."""
-        if self.identity.validator is None:
-            self._forward(entry.transactions)
-
-    def _forward(self, transactions: Sequence[Verified], hops: int | None = None) -> None:
-        items = tuple(
-            Item(tx_id=verified.id, raw=verified.raw, valid_until_ms=verified.transaction.valid_until_ms)
-            for verified in transactions
-        )
-        self.catch_up.handle(Submit(items=items, hops=hops))
-
-    def _arrived(self, peer: bytes, transactions: Sequence[bytes], hops: int) -> None:
-        """Transactions that another node passes on: checked like a client's, and a bounded amount of them at a time."""
-        size = sum(map(len, transactions))
-        self._foreign[peer] += size
-        if self._foreign[peer] > FOREIGN_BYTES_MAX:
-            self.links.pause(peer, Channel.TX, paused=True)
-
-        def finished(faults: Iterable[Fault | None]) -> None:
-            self._foreign[peer] -= size
-            if self._foreign[peer] <= FOREIGN_BYTES_MAX // 2:
-                self.links.pause(peer, Channel.TX, paused=False)
-                if not self._foreign[peer]:
-                    del self._foreign[peer]
-            bad = next((refusal for refusal in faults if refusal is not None), None)
-            if bad is not None:  # Whoever passes transactions on has checked them.
-                self.links.punish(peer, Offence.INVALID_TRANSACTION, str(bad))
-
-        def submitted(results: list[Submitted]) -> None:
-            # An id tells that the bytes were good; what the state has against a transaction is nobody's offence.
-            finished(refusal for tx_id, refusal in results if not tx_id and not _is_busy(refusal))
-
-        def checked(verdicts: list[Verified | Fault]) -> None:
-            good = [verdict for verdict in verdicts if isinstance(verdict, Verified)]
-            if good and hops > 0:
-                self._forward(good, hops)
-            finished(verdict for verdict in verdicts if isinstance(verdict, Fault))
-
-        if self.identity.validator is not None:
-            self.dissemination.submit(transactions, submitted)
-        else:
-            self.dissemination.check(transactions, checked)
+        if self.epoch.me is None:
+            self.forwarding.forward(entry.transactions)
 
     # Blocks ----------------------------------------------------------------------------------------------------------
 
@@ -386,7 +489,7 @@ class Replica:
             if any(entry is None for entry in entries):
                 for batch, entry in zip(block.body, entries, strict=True):
                     if entry is None:
-                        self.dissemination.want(batch, self.validators)
+                        self.dissemination.want(batch, self.epoch.nodes)
                 break
             present = [entry for entry in entries if entry is not None]
             own = block.block_id == final.proposal.block_id
@@ -409,17 +512,30 @@ class Replica:
     def _applied(self, applied: Applied) -> None:
         """A block is executed and durable: everything that waited for it goes on."""
         block, outcome = applied.job.block, applied.outcome
+        last = ends_epoch(block.header)
         self.final.height = max(self.final.height, outcome.height)
         self.mempool.forget(outcome.decided)
         self.mempool.expire(outcome.time_ms)
         self._judge_creators(applied)
         self._clear_batches(applied)
         if self.voting is not None:
-            self.voting.executed(block.header, len(outcome.receipts))
+            roots = self.chain.roots_at(outcome.height)
+            self.voting.executed(
+                block.header, len(outcome.receipts), due=roots is not None and roots.ahead.due and not last
+            )
             self.voting.pending_changed()
-        else:
+        if self.epoch.me is None:
             self.catch_up.handle(Forget(tx_ids=outcome.decided))
             self._clear_forwarded(outcome.decided)
+        # An epoch's first block ends the trust in nodes that only the epoch before named (J14).
+        first = outcome.height == self.epoch.start.height + 1
+        if (first or self._membership.reads_record(outcome.writes)) and not last:
+            self._refresh_contacts()
+        if last:
+            record = read_record(self.store, block.header.next_epoch_record_hash)
+            self._begin_epoch(make_epoch(record, block.header, self.identity))
+        elif (agreed := self._restarts.due(self.store, self.record)) is not None:
+            self._begin_epoch(self._restarted(agreed))
         self._execute_final()
         self.catch_up.pump()
         self._tell_tip()
@@ -478,27 +594,3 @@ class Replica:
     def _tell_tip(self) -> None:
         have = self.executor.next_height - 1
         self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, have=have))
-
-
-class _WaitingRoom:
-    """The mempool, bound to the applied state, the duplicate window and the clock."""
-
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-
-    @property
-    def waiting(self) -> int:
-        return self._replica.mempool.waiting
-
-    def admit(self, verified: Verified) -> Fault | None:
-        replica = self._replica
-        return replica.mempool.admit(
-            verified, wall_ms=replica.runtime.wall_ms(), view=replica.store.state, window=replica.window
-        )
-
-    def take(self) -> list[Verified]:
-        return self._replica.mempool.take()
-
-
-def _is_busy(refusal: Fault | None) -> bool:
-    return refusal is not None and refusal.spec in {POOL_FULL, POOL_NOT_READY}

@@ -13,22 +13,34 @@ from consensus.config import Root
 from storage.store import Store
 
 
-def newest_root(store: Store, genesis_header: Header) -> Root:
-    """The newest executed block, for the engine to start from."""
+def newest_root(store: Store, start: Header) -> Root:
+    """The newest executed block, for the engine to start from, in the epoch that starts from `start`."""
     applied = store.applied
     assert applied is not None, "the store is initialised"
-    if applied.height == 0:
-        return Root(header=genesis_header, block_id=applied.block_id, view=0)
+    pending = _pending(store, applied.height)
+    if applied.height == start.height:
+        return Root(header=start, block_id=applied.block_id, view=0, pending=pending)
     block = store.block(applied.height)
     assert block is not None, "the applied block is stored"
     certificate = block.certificate
     view = certificate.proposal.view if certificate is not None else block.header.view
-    return Root(header=block.header, block_id=applied.block_id, view=view, certificate=certificate)
+    return Root(header=block.header, block_id=applied.block_id, view=view, certificate=certificate, pending=pending)
+
+
+def _pending(store: Store, height: int) -> int:
+    """The newest height up to `height` whose results should be published and are in no header yet (J13); 0: none."""
+    tip = store.header(height)
+    assert tip is not None, "the applied block is stored"
+    for below in range(height, tip.exec_height, -1):
+        header, then = store.header(below), store.applied_at(below)
+        if (header is not None and header.tx_count) or (then is not None and then.ahead.due):
+            return below
+    return 0
 
 
 def _roots(store: Store, height: int) -> Roots | None:
     then = store.applied_at(height)
-    return None if then is None else Roots(height, then.state_root, then.results.root())
+    return None if then is None else Roots(height, then.state_root, then.results.root(), then.ahead)
 
 
 def rebuild_chain(store: Store, record: EpochRecord) -> Chain:

@@ -46,6 +46,12 @@ class Runtime(Protocol):
         """Run the blocking `job` in the writer thread of that name, jobs of one writer in order, then `done` here."""
 
 
+def raise_failure(result: object) -> None:
+    """What a writer's job is answered with when only its failure matters."""
+    if isinstance(result, BaseException):
+        raise result
+
+
 class AsyncioRuntime:
     """The real world: one event loop, one thread for each writer."""
 

@@ -33,6 +33,8 @@ class _Answer:
     raws: list[bytes] = field(default_factory=list)
     size: int = 0
     certified: bool = False
+    given_up: bool = False
+    """Whoever asked is gone."""
 
 
 class Serving:
@@ -53,6 +55,12 @@ class Serving:
         if self._answer is None:
             self._next()
 
+    def forget(self, peer: bytes) -> None:
+        """A node is gone: another process of it would not know what was asked."""
+        self._requests = deque(waiting for waiting in self._requests if waiting.peer != peer)
+        if self._answer is not None and self._answer.request.peer == peer:
+            self._answer.given_up = True
+
     def _next(self) -> None:
         self._answer = _Answer(self._requests.popleft()) if self._requests else None
         if self._answer is not None:
@@ -62,10 +70,12 @@ class Serving:
         """Read one block; then the loop may handle votes."""
         answer = self._answer
         assert answer is not None, "called while there is one"
-        if self._read(answer):
+        if not answer.given_up and self._read(answer):
             self._runtime.call_soon(self._step)
             return
-        self._links.send(answer.request.peer, Channel.BLOCK, write(Blocks(answer.request.number, tuple(answer.raws))))
+        if not answer.given_up:
+            blocks = Blocks(answer.request.number, tuple(answer.raws))
+            self._links.send(answer.request.peer, Channel.BLOCK, write(blocks))
         self._runtime.call_later(answer.size // BYTES_PER_MS, self._next)
 
     def _read(self, answer: _Answer) -> bool:

@@ -8,21 +8,25 @@ batches and the executed results.
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from cccnode.codec import DecodeError, decode, encode
 from cccnode.crypto.hashing import ZERO
 from cccnode.driver.chain import Chain, Roots
 from cccnode.driver.dissemination import Dissemination
+from cccnode.driver.epochs import Epoch
 from cccnode.driver.links import Links
 from cccnode.driver.pool import BatchPool, Entry
-from cccnode.driver.runtime import Runtime, Timer
+from cccnode.driver.runtime import Runtime, Timer, raise_failure
 from cccnode.driver.stages import Stages
-from cccnode.ledger.validity import CheckedBatch, check_body, check_window
+from cccnode.ledger.validity import CheckedBatch, check_body, check_window, ends_epoch
 from cccnode.types.block import HEADER_VERSION, Body, Header, block_id, body_root
+from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault
 from cccnode.types.limits import BATCH_TXS_MAX, CLOCK_AHEAD_MS_MAX
-from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Vote
 from consensus.effects import (
     Alarm,
@@ -38,15 +42,13 @@ from consensus.effects import (
 )
 from consensus.engine import Engine
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
-from consensus.messages import Message
+from consensus.messages import CertificatesMessage, Message
 from consensus.records import Record, encode_record, record_view
 from p2p.frames import Channel
 from p2p.scores import Offence
 
 CHECKS_MAX = 64
 """Blocks under check at a time: a few views' proposals and what a liar adds."""
-EVIDENCE_MAX = 1_024
-"""Pairs of contradicting votes kept for whoever asks, the newest."""
 PRUNE_EVERY = 256
 """Views after which journal files below the stored final block are dropped."""
 
@@ -71,6 +73,13 @@ class VoteJournal(Protocol):
         """Drop old files."""
 
 
+class Recorder(Protocol):
+    """Stands between the driver and its engine while an incident is recorded."""
+
+    def handle(self, engine: Engine, event: Event, now_ms: int) -> list[Effect]:
+        """As `Engine.handle`."""
+
+
 @dataclass(slots=True)
 class _Check:
     """A proposal whose body is being checked."""
@@ -93,30 +102,30 @@ class Voting:
         engine: Engine,
         journal: VoteJournal | None,
         journaled: Sequence[tuple[int, int]],
-        record: EpochRecord,
-        record_hash: bytes,
+        epoch: Epoch,
         chain_id: bytes,
-        epoch: int,
-        me: int | None,
-        validators: dict[bytes, int],
         chain: Chain,
         pool: BatchPool,
         dissemination: Dissemination,
         stages: Stages,
         finalized: Callable[[Finalized], None],
+        elsewhere: Callable[[bytes, int, bytes], None],
+        accused: Callable[[int, Vote, Vote], None],
     ) -> None:
         """Bind the engine to the node's parts; `finalized` gets every final chain it reports.
 
-        `journaled`: view and sequence of each record that the journal holds already.
+        `journaled`: view and sequence of each record that the journal holds already.  `elsewhere` gets messages of
+        other epochs (peer, epoch, payload), `accused` pairs of contradicting votes with their epoch.
         """
         self.engine = engine
-        self.evidence: deque[tuple[Vote, Vote]] = deque(maxlen=EVIDENCE_MAX)
         self.alarm: str | None = None
+        self.recorder: Recorder | None = None
         self._runtime, self._links, self._journal = runtime, links, journal
-        self._record, self._record_hash, self._chain_id, self._epoch = record, record_hash, chain_id, epoch
-        self._me, self._validators = me, validators
+        self.epoch, self._record, self._chain_id = epoch, epoch.record, chain_id
+        self._me, self._validators = epoch.me, epoch.nodes
+        self._elsewhere, self._accused = elsewhere, accused
         self._nodes: dict[int, list[bytes]] = {}
-        for node, index in validators.items():
+        for node, index in epoch.nodes.items():
             self._nodes.setdefault(index, []).append(node)
         self._chain, self._pool, self._dissemination = chain, pool, dissemination
         self._stages, self._finalized = stages, finalized
@@ -162,13 +171,24 @@ class Voting:
         except DecodeError as error:
             self._links.punish(peer, Offence.MALFORMED, f"consensus: {error}")
             return
+        if message.epoch != self.epoch.number:
+            self._elsewhere(peer, message.epoch, payload)
+            return
         self.handle(Received(peer=peer, validator=self._validators.get(peer), message=message))
         self._stages.add("consensus", self._runtime.cpu_ns() - started)
 
     def greet(self, peer: bytes) -> None:
-        """A validator connected: tell it where this node stands, so that whoever is behind learns it at once."""
-        if peer in self._validators:
-            self._links.send(peer, Channel.CONSENSUS, encode(self.engine.status_message()))
+        """A validator connected: tell it where this node stands, so that whoever is behind learns it at once.
+
+        And show it what it signed itself: its journal may be older than that (R13).
+        """
+        validator = self._validators.get(peer)
+        if validator is None or self._stopped:
+            return
+        self._links.send(peer, Channel.CONSENSUS, encode(self.engine.status_message()))
+        votes = self.engine.votes_of(validator)
+        if votes is not None:
+            self._links.send(peer, Channel.CONSENSUS, encode(votes))
 
     def handle(self, event: Event) -> None:
         """Give the engine one event and carry out what follows; events raised meanwhile come after."""
@@ -178,10 +198,17 @@ class Voting:
         self._handling = True
         try:
             while self._inbox:
-                self._carry_out(self.engine.handle(self._inbox.pop(0), self._runtime.now_ms()))
+                event, now_ms, recorder = self._inbox.pop(0), self._runtime.now_ms(), self.recorder
+                handle = self.engine.handle if recorder is None else partial(recorder.handle, self.engine)
+                self._carry_out(handle(event, now_ms))
         finally:
             self._handling = False
         self._rearm()
+
+    def meet(self, peer: bytes, certificate: Certificate) -> None:
+        """A certificate came outside of consensus: what it says counts all the same."""
+        message = CertificatesMessage(self.epoch.number, (certificate,))
+        self.handle(Received(peer=peer, validator=None, message=message))
 
     def batch_ready(self, entry: Entry) -> None:
         """A batch became durable: a reason to make a block, and perhaps what a proposal waits for."""
@@ -208,9 +235,9 @@ class Voting:
             self._waiting = self._pool.waiting
             self.handle(Pending(waiting=self._waiting))
 
-    def executed(self, header: Header, receipts: int) -> None:
-        """A final block is executed and stored."""
-        self.handle(Executed(header=header, receipts=receipts))
+    def executed(self, header: Header, receipts: int, *, due: bool) -> None:
+        """A final block is executed and stored; `due`: its state holds a change for the next epoch."""
+        self.handle(Executed(header=header, receipts=receipts, due=due))
         for waiting in list(self._checks):
             self._try_check(waiting)
         self._prune(header.view)
@@ -237,7 +264,7 @@ class Voting:
     def _report(self, effect: EvidenceFound | Blame | Alarm) -> None:
         match effect:
             case EvidenceFound(first=first, second=second):
-                self.evidence.append((first, second))
+                self._accused(self.epoch.number, first, second)
             case Blame(peer=peer, reason=reason):
                 self._links.punish(peer, Offence.INVALID_VOTE, reason)
             case Alarm(reason=reason):
@@ -299,6 +326,8 @@ class Voting:
             self._finalized(effect)
 
     def _transmit(self, send: Send) -> None:
+        if self._stopped:
+            return  # Nobody may think that this node still is in this epoch.
         payload = encode(send.message)
         if send.to is not None:
             self._links.send(send.to, Channel.CONSENSUS, payload)
@@ -333,7 +362,7 @@ class Voting:
         self._sequences = kept
         if kept:
             oldest = min(sequence for _, sequence in kept)
-            self._runtime.run_in_writer("journal", lambda: journal.prune(oldest), _raise)
+            self._runtime.run_in_writer("journal", lambda: journal.prune(oldest), raise_failure)
 
     # Building --------------------------------------------------------------------------------------------------------
 
@@ -382,10 +411,10 @@ class Voting:
         self, build: Build, roots: Roots, above: Sequence[Ancestor], entries: Sequence[Entry], time_ms: int
     ) -> Header:
         assert self._me is not None, "only validators build"
-        return Header(
+        header = Header(
             version=HEADER_VERSION,
             chain=self._chain_id,
-            epoch=self._epoch,
+            epoch=self.epoch.number,
             view=build.view,
             height=build.parent.height + 1,
             parent=build.parent_id,
@@ -399,10 +428,16 @@ class Voting:
             state_root=roots.state_root,
             results_root=roots.results_root,
             history_root=self._chain.history_root(above),
-            epoch_record_hash=self._record_hash,
+            epoch_record_hash=self.epoch.record_hash,
             next_epoch_record_hash=ZERO,
             extra_hash=ZERO,
         )
+        return replace(header, next_epoch_record_hash=self._next_record_hash(header, roots))
+
+    def _next_record_hash(self, header: Header, roots: Roots) -> bytes:
+        """What a header must say of the next epoch: zeros, unless it must be the last of this one (J11)."""
+        ahead, start, limits = roots.ahead, self.epoch.start, self._record.limits
+        return ahead.record_hash if ends_epoch(header, start=start, limits=limits, due=ahead.due) else ZERO
 
     # Checking --------------------------------------------------------------------------------------------------------
 
@@ -472,9 +507,7 @@ class Voting:
         self._fetch_missing(check)
         if check.missing or self._checks.get(block_id) is not check:
             return  # Something was dropped while the check waited, or its return has ended the check already.
-        reason = self._fault(header, body, above)
-        if reason is None and (header.state_root, header.results_root) != (roots.state_root, roots.results_root):
-            reason = f"results at height {roots.height} differ"
+        reason = self._fault(header, body, above) or self._results_fault(header, roots)
         self._end_check(block_id)
         if reason is None:
             self.handle(BodyReady(block_id=block_id))
@@ -485,6 +518,14 @@ class Voting:
         if block_id in self._checks:
             self._checks[block_id].timer = None
             self._try_check(block_id)
+
+    def _results_fault(self, header: Header, roots: Roots) -> str | None:
+        """What the block says of E and of the next epoch, against what this node found when it executed E."""
+        if (header.state_root, header.results_root) != (roots.state_root, roots.results_root):
+            return f"results at height {roots.height} differ"
+        if header.next_epoch_record_hash != self._next_record_hash(header, roots):
+            return "it ends the epoch too early, too late or for another record"
+        return None
 
     def _fault(self, header: Header, body: Body, above: Sequence[Ancestor]) -> str | None:
         """Which rule the block breaks that can be judged now that everything is here; None if it keeps all."""
@@ -503,8 +544,3 @@ class Voting:
         except Fault as fault:
             return str(fault)
         return None
-
-
-def _raise(result: object) -> None:
-    if isinstance(result, BaseException):
-        raise result

@@ -9,21 +9,25 @@ from typing import Any
 from cccnode.city import CITY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.codec import decode, encode
+from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.signing import SigningKey
 from cccnode.driver.dissemination import Dissemination
+from cccnode.driver.epochs import Epoch, Identity, make_epoch
 from cccnode.driver.messages import BatchMessage, BatchPush, BatchReply, BatchRequest, Have
 from cccnode.driver.pool import BatchPool, Entry
 from cccnode.driver.stages import Stages
 from cccnode.ingress import decode_transactions, trusted_transactions
+from cccnode.types.block import Header
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import Verified, account_id, sign_transaction
+from cccnode.types.validators import EpochRecord, Limits, Timers, Validator
 from cccnode.types.vote import Kind, Vote
 from consensus.guard import Guard
 from p2p.frames import Channel
 from p2p.scores import Offence
 from storage.batches import BatchStore
 from storage.memory import MemoryDisk
-from tests.simulation.network import SimulatedNetwork, SimulatedNode
+from tests.simulation.nodes import SimulatedNetwork, SimulatedNode
 from tests.simulation.world import WALL_START_MS, NodeRuntime, World
 
 CHAIN = b"c" * 32
@@ -31,6 +35,28 @@ KEY = SigningKey(b"k" * 32)
 ME, ALICE, BOB, CAROL, PEER = (bytes([number]) * 32 for number in range(1, 6))
 VALIDATORS = {ME: 0, ALICE: 1, BOB: 2, CAROL: 3}
 QUORUM = 3
+START = Header(
+    version=1,
+    chain=CHAIN,
+    epoch=0,
+    view=0,
+    height=0,
+    parent=ZERO,
+    parent_view=0,
+    time_ms=WALL_START_MS,
+    proposer=0,
+    body_root=ZERO,
+    tx_count=0,
+    body_bytes=0,
+    exec_height=0,
+    state_root=ZERO,
+    results_root=ZERO,
+    history_root=ZERO,
+    epoch_record_hash=ZERO,
+    next_epoch_record_hash=ZERO,
+    extra_hash=ZERO,
+)
+"""Where the epochs of a bench begin, unless a test says otherwise."""
 FALSE = b"\x07" * 64
 """A signature that does not hold here."""
 
@@ -119,6 +145,26 @@ class FakeLinks:
         return {identity for message in have for identity in message.ids}
 
 
+def consensus_key(node: bytes) -> bytes:
+    """The consensus key that goes with a node here."""
+    return b"v" + node[1:]
+
+
+def epoch_of(
+    members: Sequence[bytes] = (ME, ALICE, BOB, CAROL),
+    *,
+    me: bytes | None = ME,
+    number: int = 0,
+    limits: Limits | None = None,
+    start: Header = START,
+) -> Epoch:
+    """An epoch of the organisations whose nodes these are, as the node `me` sees it; None: one that only follows."""
+    validators = tuple(Validator(f"org-{node[0]}", consensus_key(node), (node,)) for node in members)
+    record = EpochRecord(number, validators, limits or Limits(), Timers(), ())
+    signers = {} if me is None else {consensus_key(me): lambda message: bytes(64)}
+    return make_epoch(record, start, Identity(node_key=me or ME, signers=signers))
+
+
 class Room:
     """A mempool that takes everything, or refuses with a fault."""
 
@@ -143,7 +189,7 @@ class Room:
 class Bench:
     """Dissemination of one node with everything around it in hand."""
 
-    def __init__(self, *, me: int | None = 0, disk_ms: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, *, me: bytes | None = ME, disk_ms: tuple[int, int] = (1, 1)) -> None:
         self.world = World(1)
         self.runtime = NodeRuntime(self.world, disk_ms=disk_ms)
         self.links = FakeLinks()
@@ -162,8 +208,7 @@ class Bench:
             pool=self.pool,
             verify=lambda found: decode_transactions(CITY, CHAIN, found, believe),
             waiting_room=self.room,
-            me=me,
-            validators=VALIDATORS,
+            epoch=epoch_of(me=me),
             stages=Stages(),
             ready=self.ready.append,
             spoiled=self.spoiled.append,
@@ -193,22 +238,25 @@ class Bench:
 
 
 class Audited(SimulatedNetwork):
-    """A network in which every vote that is ever signed is remembered, by validator."""
+    """A network in which every signed vote that ever left its node is remembered, by validator."""
 
-    def __init__(self, seed: int, monkeypatch: Any, *, validators: int = 4, peers: int = 0) -> None:
-        self.signed: dict[int, list[Vote]] = defaultdict(list)
+    def __init__(self, seed: int, monkeypatch: Any, *, validators: int = 4, **shape: int | None) -> None:
+        self.signed: dict[int, list[tuple[int, Vote]]] = defaultdict(list)
+        """Index -> epoch and vote of everything that was signed with that index and sent."""
         self.filters: dict[int, Callable[[bytes, Channel, bytes], bytes | None]] = {}
         """Node number -> what becomes of what it sends: other bytes, or None for nothing."""
-        vote, signed = Guard._vote, self.signed
+        self._unsent: list[tuple[int, Vote]] = []
+        """Signed, and gone for ever if the power fails before the journal is synced: nobody will see them."""
+        vote, unsent = Guard._vote, self._unsent
 
         def remembered(guard: Guard, kind: Kind, proposal: Any) -> Vote | None:
             made = vote(guard, kind, proposal)
             if made is not None:
-                signed[made.signer].append(made)
+                unsent.append((guard._epoch, made))
             return made
 
         monkeypatch.setattr(Guard, "_vote", remembered)
-        super().__init__(seed, validators=validators, peers=peers)
+        super().__init__(seed, validators=validators, **shape)
         self.skews = [0] * len(self.nodes)
 
     def boot(self, node: SimulatedNode) -> None:
@@ -217,6 +265,9 @@ class Audited(SimulatedNetwork):
         send = links.send
 
         def filtered(peer: bytes, channel: Channel, payload: bytes) -> bool:
+            for epoch, vote in [entry for entry in self._unsent if entry[1].signature in payload]:
+                self.signed[vote.signer].append((epoch, vote))
+                self._unsent.remove((epoch, vote))
             keep = self.filters.get(node.number, lambda *frame: frame[2])(peer, channel, payload)
             return True if keep is None else send(peer, channel, keep)
 
@@ -229,17 +280,17 @@ class Audited(SimulatedNetwork):
         return max(replica.chain.height for replica in self.alive())
 
     def all_executed(self, ids: Iterable[bytes]) -> bool:
-        """Whether every running node has decided all of these."""
-        return all(tx_id in replica.window for tx_id in ids for replica in self.alive())
+        """Whether every node that runs and is linked has decided all of these."""
+        return all(tx_id in replica.window for tx_id in ids for replica in self.reached())
 
     def contradictions(self) -> list[tuple[int, int]]:
         """(validator, view) where it signed what must not go together."""
         found = []
         for validator, votes in self.signed.items():
-            by_view: dict[int, list[Vote]] = defaultdict(list)
-            for vote in votes:
-                by_view[vote.proposal.view].append(vote)
-            for view, signed in by_view.items():
+            by_view: dict[tuple[int, int], list[Vote]] = defaultdict(list)
+            for epoch, vote in votes:
+                by_view[epoch, vote.proposal.view].append(vote)
+            for (_, view), signed in by_view.items():
                 kinds = {vote.kind for vote in signed}
                 proposals = {vote.proposal for vote in signed if vote.kind is Kind.NOTARIZE}
                 if len(proposals) > 1 or {Kind.NULLIFY, Kind.FINALIZE} <= kinds:

@@ -10,15 +10,17 @@ from cccnode.codec import decode, encode
 from cccnode.driver.execution import QUEUE_MAX
 from cccnode.driver.replica import Replica
 from cccnode.driver.serving import REPLY_BYTES_MAX, REQUESTS_OF_ONE_MAX, Serving
+from cccnode.node.data import UNUSED
 from cccnode.types.block import FinalBlock
 from cccnode.types.certificate import Certificate
 from cccnode.types.vote import Kind
 from p2p.events import BadBlocks, Deliver, Punish, Serve, Tip
 from p2p.frames import Channel
-from p2p.messages import BLOCKS_PER_REPLY_MAX, Blocks
+from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_PER_REQUEST_MAX, Blocks
+from p2p.pulls import AHEAD_HEIGHTS
 from p2p.scores import Offence
 from tests.driver.support import ALICE, BOB, Audited, FakeLinks
-from tests.simulation.network import SimulatedNetwork
+from tests.simulation.nodes import SimulatedNetwork
 from tests.simulation.world import NodeRuntime, World
 
 
@@ -43,8 +45,8 @@ class StubGossip:
 class Follower:
     """A node that is no validator and is at genesis, in a world where the others have a chain."""
 
-    def __init__(self) -> None:
-        self.network = SimulatedNetwork(5, validators=4, peers=1)
+    def __init__(self, epoch_blocks: int | None = None) -> None:
+        self.network = SimulatedNetwork(5, validators=4, peers=1, epoch_blocks=epoch_blocks)
         node = self.network.nodes[4]
         self.network.boot(node)
         self.replica: Replica = node.replica
@@ -206,9 +208,19 @@ LIES = [
     _other_chain,
     _skipped,
     _rewritten,
-    _stuffed,
-    _stray_justification,
 ]
+
+
+@pytest.mark.parametrize("lie", [_stuffed, _stray_justification])
+def test_what_no_certificate_covers_is_left_out(lie: Any) -> None:
+    """A justification that is malformed or too long is nobody's fault: the block is taken without it."""
+    follower = Follower()
+    blocks = list(chain()[:8])
+    lie(blocks)
+    follower.deliver(1, blocks)
+
+    assert 8 == follower.height
+    assert not follower.gossip.bad()
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -257,6 +269,79 @@ def test_the_tip_tells_what_is_held_already() -> None:
 
     assert [5] * len(tips) == [tip.have for tip in tips]
     assert [1, 2, 3, 4, 5] == [tip.height for tip in tips]
+
+
+# Over the end of an epoch
+
+
+@cache
+def epochs() -> tuple[FinalBlock, ...]:
+    """The same over epochs of three blocks each."""
+    network = SimulatedNetwork(5, validators=4, peers=1, epoch_blocks=3)
+    network.start()
+    for number in range(14):
+        network.world.at(900 + 300 * number, lambda: network.send(network.nodes[0], count=2))
+    network.world.run_until(6_000)
+    store = network.nodes[1].replica.store
+    blocks = [store.block(height) for height in range(1, store.applied.height + 1)]
+    while blocks[-1].certificate is None:
+        blocks.pop()
+    assert len(blocks) >= 10
+    return tuple(blocks)
+
+
+def test_a_run_goes_on_in_the_next_epoch() -> None:
+    """What stands above an epoch's last block waits until it is known who certifies it, and is used then."""
+    follower = Follower(epoch_blocks=3)
+    follower.deliver(1, list(epochs()))
+
+    assert len(epochs()) == follower.height
+    assert epochs()[-1].header.epoch <= follower.replica.epoch.number
+    assert [] == follower.gossip.bad()
+    assert [] == follower.links.punished
+    assert 0 == len(follower.replica.catch_up._beyond)
+
+
+def test_replies_from_several_epochs_at_once() -> None:
+    """They wait for each other, whoever sent them."""
+    follower = Follower(epoch_blocks=3)
+    blocks = list(epochs())
+    for first in range(1, 10, 2):
+        follower.deliver(first, blocks[first - 1 : first + 1], ALICE if first % 4 == 1 else BOB, run=False)
+    follower.run()
+
+    assert 10 == follower.height
+    assert [] == follower.gossip.bad()
+    assert 0 == len(follower.replica.catch_up._beyond)
+
+
+@pytest.mark.parametrize("height", [3, 4, 6, 7])
+def test_false_certificates_around_a_boundary(height: int) -> None:
+    """What stands below is executed, the liar named, and the truth taken from another."""
+    follower = Follower(epoch_blocks=3)
+    false = list(epochs()[:8])
+    certificate = false[height - 1].certificate
+    forged = tuple(bytes(64) for _ in certificate.signatures)
+    false[height - 1] = replace(false[height - 1], certificate=_changed(certificate, signatures=forged))
+    follower.deliver(1, false)
+    begun = (height - 1) // 3
+    assert 3 * begun == follower.height
+    assert [(ALICE, 3 * begun + 1)] == follower.gossip.bad()
+    assert [(ALICE, Offence.INVALID_BLOCK)] == follower.links.punished
+
+    follower.deliver(3 * begun + 1, list(epochs()[3 * begun : 8]), BOB)
+    assert 8 == follower.height
+
+
+def test_certificates_of_another_epoch_s_validators() -> None:
+    """The epoch is part of what is signed: a finalization of the old epoch certifies nothing in the next one."""
+    follower = Follower(epoch_blocks=3)
+    blocks = list(epochs()[:5])
+    blocks[3] = replace(blocks[3], header=replace(blocks[3].header, epoch=0))
+    follower.deliver(1, blocks)
+
+    assert 3 == follower.height
+    assert [(ALICE, Offence.INVALID_BLOCK)] == follower.links.punished
 
 
 # Serving
@@ -328,6 +413,20 @@ def test_one_asker_cannot_keep_the_node_busy() -> None:
     assert BOB in {peer for peer, _, _ in bench.links.sent}
 
 
+def test_nobody_is_answered_who_left() -> None:
+    """Another process of the same node would take the answer to a request that it never made for an offence."""
+    bench = ServingBench(list(chain()))
+    for peer in (ALICE, ALICE, BOB, ALICE):
+        bench.ask(1, 3, peer)
+    bench.serving.forget(ALICE)
+    bench.answers()
+    assert [BOB] == [peer for peer, _, _ in bench.links.sent]
+
+    bench.ask(1, 3)
+    bench.answers()
+    assert [BOB, ALICE] == [peer for peer, _, _ in bench.links.sent]
+
+
 # Whole networks
 
 
@@ -357,8 +456,9 @@ def test_a_lying_server_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
         return write(Blocks(message.number, tuple(encode(block) for block in false)))
 
     network.filters[1] = lie
+    # The others say nothing of what they have until it has asked the liar.
     network.filters[0] = network.filters[2] = lambda peer, channel, payload: (
-        None if channel is Channel.BLOCK and not lies else payload
+        None if channel in {Channel.CONTROL, Channel.BLOCK} and not lies else payload
     )
     network.restart(network.nodes[3])
     behind = network.height()
@@ -376,7 +476,7 @@ def test_catching_up_over_a_long_chain() -> None:
     """Many more blocks than the queue holds, executed slowly: the follower arrives without accusing anyone."""
     network = SimulatedNetwork(6, validators=4, peers=1)
     for node in network.nodes[:4]:
-        node.disk.replace_file("journal/0/founded", b"")
+        node.disk.replace_file(UNUSED, b"")
         network.boot(node)
     network.relink()
     world = network.world
@@ -395,5 +495,39 @@ def test_catching_up_over_a_long_chain() -> None:
     network.relink()
 
     assert world.run_until(world.now_ms + 60_000, lambda: late.replica.chain.height >= height)
+    assert [] == late.links.punished
+    assert [] == network.violations
+
+
+def test_catching_up_over_many_epochs() -> None:
+    """A follower passes one boundary after the other; what waits above them is no more than gossip asks for ahead."""
+    network = SimulatedNetwork(6, validators=4, peers=1, epoch_blocks=5)
+    for node in network.nodes[:4]:
+        node.disk.replace_file(UNUSED, b"")
+        network.boot(node)
+    network.relink()
+    world = network.world
+
+    def feed() -> None:
+        network.send(network.nodes[world.now_ms % 4], count=1)
+        world.at(40, feed)
+
+    feed()
+    world.run_until(9_000)
+    replica = network.nodes[0].replica
+    assert replica.epoch.number > 12
+    late = network.nodes[4]
+    network.boot(late)
+    late.runtime._disk_ms = (5, 15)
+    network.relink()
+    waiting = []
+
+    def arrived() -> bool:
+        waiting.append(sum(len(reply.blocks) for reply in late.replica.catch_up._beyond))
+        return late.replica.chain.height >= replica.chain.height - 5
+
+    assert world.run_until(world.now_ms + 60_000, arrived)
+    assert 0 < max(waiting) <= AHEAD_HEIGHTS + BLOCKS_PER_REQUEST_MAX
+    assert late.replica.epoch.number >= replica.epoch.number - 1
     assert [] == late.links.punished
     assert [] == network.violations

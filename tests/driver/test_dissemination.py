@@ -14,7 +14,7 @@ from cccnode.types.errors import POOL_FULL, TX_BAD_SIGNATURE, TX_EXPIRED, Fault,
 from cccnode.types.limits import BATCH_BYTES_MAX, BATCHES_PER_CREATOR_BYTES_MAX
 from p2p.frames import Channel
 from p2p.scores import Offence
-from tests.driver.support import ALICE, BOB, CAROL, PEER, Bench, raw, raws, unsigned
+from tests.driver.support import ALICE, BOB, CAROL, ME, PEER, Bench, epoch_of, raw, raws, unsigned
 
 BATCH = raws(1, 3)
 ID = batch_id(BATCH)
@@ -190,26 +190,45 @@ def test_garbage_is_malformed() -> None:
 
 
 def test_only_validators_exchange_batches() -> None:
-    """A batch, a request or an answer from another node: unsolicited; its announcements are ignored (J8)."""
+    """A batch or a request from another node: it is read no further; its announcements are ignored (J8)."""
     bench = Bench()
     bench.push(PEER, BATCH)
     bench.ask(PEER, [ID])
     bench.have(PEER, [ID])
     bench.run(2 * ADOPT_MS)
 
-    assert [(PEER, Offence.UNSOLICITED)] * 2 == bench.links.punished
+    assert {(PEER, Channel.BATCH): True} == bench.links.paused
     assert [] == bench.links.sent
+    assert 0 == len(bench.pool)
+    bench.dissemination.farewell(PEER)
+    bench.push(PEER, BATCH)
+    assert 0 == len(bench.pool), "a new link changes nothing"
 
 
 def test_nothing_is_pushed_to_a_node_that_does_not_validate() -> None:
-    """It has no use for batches: unsolicited, whoever sends them."""
+    """It has no use for batches: nobody's are read."""
     bench = Bench(me=None)
     bench.push(ALICE, BATCH)
     bench.ask(ALICE, [ID])
     bench.run()
 
-    assert [(ALICE, Offence.UNSOLICITED)] * 2 == bench.links.punished
+    assert {(ALICE, Channel.BATCH): True} == bench.links.paused
     assert 0 == len(bench.pool)
+
+
+def test_a_batch_of_a_validator_of_another_epoch() -> None:
+    """No offence: one of the two nodes is behind.  Its batches are read again as soon as this node is there too."""
+    bench = Bench()
+    bench.push(PEER, BATCH)
+    bench.run()
+    assert {(PEER, Channel.BATCH): True} == bench.links.paused
+    bench.dissemination.begin_epoch(epoch_of((ME, ALICE, BOB, PEER), number=1), {0: 0, 1: 1, 2: 2})
+    assert {(PEER, Channel.BATCH): False} == bench.links.paused
+    bench.push(PEER, BATCH)
+    bench.run()
+
+    assert ID in bench.pool
+    assert [] == bench.links.punished
 
 
 def test_too_large() -> None:

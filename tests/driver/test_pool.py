@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 from cccnode.driver.pool import EARLY_MAX, REMOVED_MAX, BatchPool, Entry, make_entry
+from cccnode.driver.quotas import OWN, adopted_from
 from cccnode.types.limits import BLOCK_BYTES_MAX, BLOCK_TXS_MAX, BLOCK_WEIGHT_MAX, UNCOVERED_BYTES_MAX
 from cccnode.types.transaction import Verified
 
@@ -179,3 +180,45 @@ def test_transactions_are_found_in_their_batch() -> None:
     pool.remove([b"a"], 1)
 
     assert pool.batch_of(b"a/1") is None
+
+
+# Another epoch: other numbers, other debts
+
+
+def test_holders_follow_their_organisations() -> None:
+    """Who holds a batch is known by number: numbers change, who left holds nothing, who came has said nothing yet."""
+    pool = pool_of(entry(b"a"))
+    pool.held_by(b"a", 3)
+    pool.held_by(b"late", 1)
+    pool.begin_epoch(quorum=2, moved={0: 1, 2: 0, 3: 3}, me=1)
+
+    assert ({0, 1, 3}, 2) == (pool.get(b"a").holders, pool.quorum)
+    assert set() == pool.early_holders(b"late"), "it is announced anew"
+
+
+def test_creators_follow_their_organisations() -> None:
+    """Debts move with whoever made a batch; those of a validator that left are nobody's."""
+    made = {b"mine": 0, b"theirs": 1, b"adopted": adopted_from(1), b"gone": 2, b"lost": adopted_from(2), b"block": None}
+    pool = pool_of(*(entry(name, creator=creator) for name, creator in made.items()))
+    pool.begin_epoch(quorum=3, moved={0: 2, 1: 0}, me=2)
+
+    assert {b"mine": 2, b"theirs": 0, b"adopted": adopted_from(0), b"gone": None, b"lost": None, b"block": None} == {
+        held.id: held.creator for held in pool
+    }
+    assert [100, 100, 100, 0] == [pool.quotas.used(creator) for creator in (2, 0, adopted_from(0), adopted_from(1))]
+    pool.remove([held.id for held in pool], 1)
+    assert [0, 0, 0] == [pool.quotas.used(creator) for creator in (2, 0, adopted_from(0))]
+
+
+def test_a_validator_that_is_none_any_more_keeps_its_own() -> None:
+    """What it made stays its own, and it holds nothing for others; when it comes back both are as before."""
+    pool = pool_of(entry(b"mine", creator=0), entry(b"theirs", creator=1))
+    pool.begin_epoch(quorum=3, moved={0: OWN, 1: 0}, me=None)
+    assert [OWN, 0] == [held.creator for held in pool]
+    assert [set(), set()] == [held.holders & {OWN} for held in pool]
+    assert 100 == pool.quotas.used(OWN)
+
+    pool.begin_epoch(quorum=3, moved={0: 1}, me=0)
+    assert [0, 1] == [held.creator for held in pool]
+    assert all(0 in held.holders for held in pool)
+    assert (0, 100) == (pool.quotas.used(OWN), pool.quotas.used(0))

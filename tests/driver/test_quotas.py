@@ -1,6 +1,8 @@
 """How much each creator may have waiting (J8)."""
 
-from cccnode.driver.quotas import CUT_BYTES_MAX, Quotas, adopted_from
+import pytest
+
+from cccnode.driver.quotas import CUT_BYTES_MAX, OWN, Quotas, adopted_from, renumbered
 from cccnode.types.limits import BATCHES_PER_CREATOR_BYTES_MAX
 
 
@@ -59,3 +61,21 @@ def test_exactly_five_percent_is_tolerated() -> None:
     assert not quotas.is_cut(3)
     quotas.judge(3, decided=100, refused=6)
     assert quotas.is_cut(3)
+
+
+@pytest.mark.parametrize(
+    ("creator", "after"),
+    [
+        (0, 3),
+        (1, None),
+        (2, OWN),
+        (7, None),
+        (adopted_from(0), adopted_from(3)),
+        (adopted_from(1), None),
+        (OWN, OWN),
+        (None, None),
+    ],
+)
+def test_accounts_have_new_numbers(creator: int | None, after: int | None) -> None:
+    """Both accounts of a validator follow its number; those of one that left end; one that left may be this node."""
+    assert after == renumbered(creator, {0: 3, 2: OWN})

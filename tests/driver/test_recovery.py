@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cccnode.city import CITY
 from cccnode.driver.restart import rebuild_chain, rebuild_window
 from cccnode.ingress import trusted_transactions
 from cccnode.types.errors import DISK_FAILED, DIVERGED, POOL_NOT_READY, Fault, fault
@@ -13,7 +14,8 @@ from p2p.frames import Channel
 from p2p.scores import Offence
 from tests.driver.support import Audited
 from tests.driver.test_hostile_validators import MINUTE, on_consensus, partial_executed, send, sound
-from tests.simulation.network import CITY, LIFETIME_MS, run_seed
+from tests.simulation.network import run_seed
+from tests.simulation.nodes import LIFETIME_MS
 
 
 def started(monkeypatch: pytest.MonkeyPatch, seed: int = 3, **shape: int) -> Audited:
@@ -286,9 +288,9 @@ def test_a_flood_of_forwards_is_read_slowly(monkeypatch: pytest.MonkeyPatch) -> 
     links.pause = lambda peer, channel, *, paused: record.append((peer, channel, paused))
     peer = network.nodes[4].key
     for number in range(6):
-        replica._arrived(peer, (bytes([number]) + bytes(200_000),), 3)
+        replica.forwarding.arrived(peer, (bytes([number]) + bytes(200_000),), 3)
     assert (peer, Channel.TX, True) in record
     network.run(200)
 
     assert (peer, Channel.TX, False) == record[-1]
-    assert 0 == sum(replica._foreign.values())
+    assert 0 == sum(replica.forwarding.foreign.values())

@@ -6,24 +6,25 @@ from typing import Any
 
 import pytest
 
+from cccnode.codec import encode
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.merkle import Frontier
 from cccnode.driver.chain import Chain, Roots
-from cccnode.driver.voting import CHECKS_MAX, CROWDED_TXS, EVIDENCE_MAX, GROW_MS, PRUNE_EVERY, Voting
+from cccnode.driver.voting import CHECKS_MAX, CROWDED_TXS, GROW_MS, PRUNE_EVERY, Voting
 from cccnode.types.batch import batch_id
 from cccnode.types.block import Header, block_id, body_root
 from cccnode.types.certificate import make_certificate
 from cccnode.types.errors import DISK_FAILED, Fault, fault
 from cccnode.types.limits import CLOCK_AHEAD_MS_MAX
-from cccnode.types.validators import EpochRecord, Limits, Timers
+from cccnode.types.validators import Limits
 from cccnode.types.vote import Kind, Proposal, Vote, nullified
 from consensus.effects import Alarm, Blame, Build, CheckBody, EvidenceFound, Finalized, Persist, Send
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Executed, Pending
-from consensus.messages import StatusMessage, VotesMessage
+from consensus.messages import StatusMessage, VotesMessage, decode_message
 from consensus.records import VoteRecord
 from p2p.frames import Channel
 from p2p.scores import Offence
-from tests.driver.support import ALICE, BOB, CHAIN, VALIDATORS, Bench, raws, unsigned
+from tests.driver.support import ALICE, BOB, CHAIN, PEER, VALIDATORS, Bench, epoch_of, raws, unsigned
 from tests.simulation.world import WALL_START_MS
 
 BATCH, OTHER = raws(1, 3), raws(50, 2)
@@ -39,6 +40,7 @@ class FakeEngine:
         self.answers: deque[list[Any]] = deque()
         self.deadline_ms: int | None = None
         self.observing = None
+        self.seen: dict[int, Vote] = {}
 
     def handle(self, event: Any, now_ms: int) -> list[Any]:
         self.events.append(event)
@@ -46,6 +48,9 @@ class FakeEngine:
 
     def status_message(self) -> StatusMessage:
         return StatusMessage(0, 1, NOWHERE, 0)
+
+    def votes_of(self, validator: int) -> VotesMessage | None:
+        return VotesMessage(0, 0, (self.seen[validator],)) if validator in self.seen else None
 
 
 @dataclass
@@ -73,7 +78,7 @@ class FakeJournal:
 class VotingBench(Bench):
     """Voting over a fake engine, with real batches."""
 
-    def __init__(self, *, journaled: tuple[tuple[int, int], ...] = ()) -> None:
+    def __init__(self, *, journaled: tuple[tuple[int, int], ...] = (), limits: Limits | None = None) -> None:
         super().__init__(disk_ms=(10, 10))
         self.engine, self.journal = FakeEngine(), FakeJournal()
         self.chain = Chain(
@@ -84,23 +89,24 @@ class VotingBench(Bench):
             window=deque(),
         )
         self.final: list[Finalized] = []
+        self.elsewhere: list[tuple[bytes, int, bytes]] = []
+        self.accused: list[tuple[int, Vote, Vote]] = []
+        self.epoch = epoch_of(limits=limits)
         self.voting = Voting(
             runtime=self.runtime,
             links=self.links,
             engine=self.engine,
             journal=self.journal,
             journaled=journaled,
-            record=EpochRecord(0, (), Limits(), Timers(), ()),
-            record_hash=b"e" * 32,
+            epoch=self.epoch,
             chain_id=CHAIN,
-            epoch=0,
-            me=0,
-            validators=VALIDATORS,
             chain=self.chain,
             pool=self.pool,
             dissemination=self.dissemination,
             stages=self.dissemination._stages,
             finalized=self.final.append,
+            elsewhere=lambda *arguments: self.elsewhere.append(arguments),
+            accused=lambda *arguments: self.accused.append(arguments),
         )
         self.dissemination._ready = self.voting.batch_ready
         self.dissemination._spoiled = self.voting.batch_spoiled
@@ -126,7 +132,7 @@ class VotingBench(Bench):
             "state_root": b"s" * 32,
             "results_root": b"r" * 32,
             "history_root": self.chain.history_root([]),
-            "epoch_record_hash": b"e" * 32,
+            "epoch_record_hash": self.epoch.record_hash,
             "next_epoch_record_hash": ZERO,
             "extra_hash": ZERO,
         }
@@ -232,6 +238,22 @@ def test_to_all_means_all_connected_validators() -> None:
     assert {ALICE} < set(bench.said()) <= set(VALIDATORS) - {BOB}
 
 
+def test_who_links_is_shown_what_it_signed() -> None:
+    """After the status come its own votes that are not final, for its journal may be older; nobody else gets them."""
+    bench = VotingBench()
+    bench.engine.seen[1] = vote(4)
+    for peer in (ALICE, BOB, PEER):
+        bench.voting.greet(peer)
+
+    said = [
+        (peer, type(decode_message(raw))) for peer, channel, raw in bench.links.sent if channel is Channel.CONSENSUS
+    ]
+    assert [(ALICE, StatusMessage), (ALICE, VotesMessage), (BOB, StatusMessage)] == said
+    bench.voting.stop()
+    bench.voting.greet(ALICE)
+    assert 3 == len(bench.said())
+
+
 def test_a_journal_that_fails_stops_the_node() -> None:
     """A failed sync is never retried: the error escapes to whoever stops the node, and nothing is sent."""
     bench = VotingBench()
@@ -252,7 +274,7 @@ def test_pruning_never_drops_what_was_signed_above_the_final_block() -> None:
     bench.journal.sequence = 3
     bench.do(persist(330))
     bench.run(20)
-    bench.voting.executed(bench.header(view=PRUNE_EVERY + 44), 0)
+    bench.voting.executed(bench.header(view=PRUNE_EVERY + 44), 0, due=False)
     bench.run(20)
 
     assert ("prune", 2) == bench.journal.calls[-1]
@@ -262,7 +284,7 @@ def test_pruning_is_rare() -> None:
     """Not with every block."""
     bench = VotingBench(journaled=((1, 1),))
     for view in (1, 2, PRUNE_EVERY - 1):
-        bench.voting.executed(bench.header(view=view), 0)
+        bench.voting.executed(bench.header(view=view), 0, due=False)
     bench.run(20)
 
     assert [] == bench.journal.calls
@@ -282,8 +304,7 @@ def test_garbage_is_malformed() -> None:
 
 def test_more_ids_than_a_block_may_list_is_malformed() -> None:
     """A proposal with too many batch ids does not decode."""
-    from cccnode.codec import encode  # noqa: PLC0415 - beside its only use
-    from consensus.messages import BlockMessage  # noqa: PLC0415
+    from consensus.messages import BlockMessage  # noqa: PLC0415 - beside its only use
 
     bench = VotingBench()
     body = tuple(number.to_bytes(32, "big") for number in range(4_097))
@@ -293,15 +314,14 @@ def test_more_ids_than_a_block_may_list_is_malformed() -> None:
 
 
 def test_blame_becomes_an_offence() -> None:
-    """What the engine blames a node for counts against its link; evidence and alarms are kept for people."""
+    """What the engine blames a node for counts against its link; evidence, with its epoch, and alarms are handed on."""
     bench = VotingBench()
     bench.do(Blame(peer=BOB, validator=2, reason="bad"), Alarm(reason="two chains"))
-    for view in range(EVIDENCE_MAX + 3):
-        bench.do(EvidenceFound(first=vote(view), second=vote(view)))
+    bench.do(EvidenceFound(first=vote(1), second=vote(2)))
 
     assert [(BOB, Offence.INVALID_VOTE)] == bench.links.punished
     assert "two chains" == bench.voting.alarm
-    assert EVIDENCE_MAX == len(bench.voting.evidence)
+    assert [(0, vote(1), vote(2))] == bench.accused
 
 
 def test_stopped_means_silent() -> None:
@@ -370,8 +390,7 @@ def test_a_leader_that_cannot_build_declines() -> None:
 
 def test_the_duplicate_window_bounds_a_block() -> None:
     """No more batches than the window still takes (J5)."""
-    bench = VotingBench()
-    bench.voting._record = EpochRecord(0, (), Limits(window_tx_max=4), Timers(), ())
+    bench = VotingBench(limits=Limits(window_tx_max=4))
     for batch in (BATCH, OTHER):
         bench.push(ALICE, batch)
     bench.run(50)
@@ -494,7 +513,7 @@ def test_results_that_are_not_here_yet_are_waited_for() -> None:
     )
     assert [] == bench.verdicts()
     bench.chain.executed(block_id(parent), parent, Roots(1, b"1" * 32, b"r" * 32), 60_000)
-    bench.voting.executed(parent, 0)
+    bench.voting.executed(parent, 0, due=False)
 
     assert [BodyReady(block_id=checked)] == bench.verdicts()
     assert isinstance(bench.engine.events[0], Executed)
@@ -527,7 +546,7 @@ def test_a_check_below_the_executed_height_is_moot() -> None:
     bench.check(BATCH)
     header = bench.header()
     bench.chain.executed(block_id(header), header, Roots(1, ZERO, ZERO), 60_000)
-    bench.voting.executed(header, 0)
+    bench.voting.executed(header, 0, due=False)
 
     assert {} == bench.voting._checks
     assert [] == bench.verdicts()

@@ -4,7 +4,7 @@ from cccnode.crypto.hashing import ZERO
 from cccnode.types.block import FinalBlock, Header, block_id
 from storage.files import Disk
 from storage.memory import MemoryDisk
-from storage.store import Applied, Store
+from storage.store import Ahead, Applied, Store
 
 CHAIN = b"c" * 32
 NODE = b"n" * 32
@@ -55,13 +55,18 @@ def receipts(height: int) -> list[bytes]:
     return [b"receipt %d/%d" % (height, position) for position in range(height % 3)]
 
 
+def ahead(height: int) -> Ahead:
+    """What the state after a height says of the next epoch."""
+    return Ahead(bytes([height % 256]) * 32, height % 3 == 1)
+
+
 def open_store(disk: Disk, engine: object, **options: object) -> Store:
     return Store.open(disk, engine, **{"chain": CHAIN, "node_id": NODE, "depth": DEPTH, **options})
 
 
 def initialised(disk: Disk, engine: object, **options: object) -> Store:
     store = open_store(disk, engine, **options)
-    store.initialise(header(0), writes(0))
+    store.initialise(header(0), writes(0), ahead=ahead(0))
     return store
 
 
@@ -71,7 +76,9 @@ def commit(store: Store) -> Applied:
     assert applied is not None
     following = block(applied.height + 1, applied.block_id)
     height = following.header.height
-    staged = store.stage(following, block_id(following.header), writes(height), receipts(height)).finish()
+    staged = store.stage(
+        following, block_id(following.header), writes(height), receipts(height), ahead=ahead(height)
+    ).finish()
     store.write(staged)
     return store.adopt(staged)
 

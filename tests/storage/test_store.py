@@ -21,7 +21,7 @@ from cccnode.types.errors import (
 )
 from storage import keys
 from storage.memory import MemoryDisk, MemoryEngine
-from tests.storage.builders import CHAIN, DEPTH, block, commit, header, initialised, open_store, receipts, writes
+from tests.storage.builders import CHAIN, DEPTH, ahead, block, commit, header, initialised, open_store, receipts, writes
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_wiped_state_is_rebuilt_from_blocks(home):
     again = initialised(disk, MemoryEngine())
     for one in list(again.unapplied()):
         height = one.header.height
-        outcome = again.stage(one, block_id(one.header), writes(height), receipts(height)).finish()
+        outcome = again.stage(one, block_id(one.header), writes(height), receipts(height), ahead=ahead(height)).finish()
         again.write(outcome)
         again.adopt(outcome)
     assert again.applied == store.applied
