@@ -9,7 +9,7 @@ import io
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -25,6 +25,8 @@ from cccnode.types.limits import RPC_BATCH_MAX, SALT_BYTES
 from cccnode.types.transaction import sign_transaction
 
 TIMEOUT_S: Final = 30.0
+DOWNLOAD_TIMEOUT_S: Final = 600.0
+"""For the largest file over a slow line."""
 LIFETIME_MS: Final = 60_000
 """How long a transaction made here may wait to be executed."""
 FEE_MAX: Final = 1_000_000
@@ -32,6 +34,7 @@ FEE_MAX: Final = 1_000_000
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
 _PIECE_BYTES: Final = 1024 * 1024
 _WAIT_SLICE_MS: Final = 20_000
+_HTTP_OK: Final = 200
 _DECODER: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -213,13 +216,44 @@ class Client:
         signed = await self.send(signer, messages, fee_max=fee_max)
         return await self.wait(signed.tx_id, valid_until_ms=signed.valid_until_ms, timeout_ms=timeout_ms)
 
-    async def _post(self, body: bytes, timeout_s: float) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
+    async def download(
+        self, path: str, write: Callable[[bytes], object], *, bytes_max: int, timeout_s: float = DOWNLOAD_TIMEOUT_S
+    ) -> int:
+        """Get a file of the node's RPC port, such as `/genesis.json`, piece by piece; its size.
+
+        What arrives is anybody's word: check its hash.
+
+        Raises:
+            ClientError: `core/OVERSIZE`, the node's error, `client/UNREACHABLE` or `client/BAD_ANSWER`.
+        """
+        url = self.url.removesuffix("/rpc") + path
+        size = 0
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.post(
+                self._open().get(url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as response,
+            ):
+                if response.status != _HTTP_OK:
+                    raise _refused(await _read_all(response), url, response.status)
+                async for chunk in response.content.iter_any():
+                    size += len(chunk)
+                    if size > bytes_max:
+                        raise _local(errors.OVERSIZE, url=url, bytes_max=bytes_max)
+                    write(chunk)
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
+            raise _local(errors.UNREACHABLE, url=url, why=str(error) or "no answer in time") from error
+        return size
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    async def _post(self, body: bytes, timeout_s: float) -> Any:
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._open().post(
                     self.url, data=_payload(body), headers={"Content-Type": "application/json"}
                 ) as response,
             ):
@@ -295,6 +329,17 @@ def error_from(envelope: Any) -> ClientError:
         hint_th=str(data.get("hint_th", "")),
         details=data["details"] if isinstance(data.get("details"), dict) else {},
     )
+
+
+def _refused(raw: bytes, url: str, http_status: int) -> ClientError:
+    """Why a file was not served: a cccnode says it in the usual envelope."""
+    try:
+        answer = _DECODER.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        answer = None
+    if isinstance(answer, dict) and "error" in answer:
+        return error_from(answer["error"])
+    return _local(errors.BAD_ANSWER, url=url, http_status=http_status)
 
 
 def _local(spec: ErrorSpec, **details: object) -> ClientError:

@@ -20,7 +20,7 @@ from msgspec import Meta
 from cccnode.home import Home
 from cccnode.types import errors
 from cccnode.types.errors import fault
-from cccnode.types.limits import MEMPOOL_TXS_MAX, PENDING_PER_PAYER_MAX, RPC_BODY_BYTES_MAX
+from cccnode.types.limits import MEMPOOL_TXS_MAX, NODE_ADDRESSES_MAX, PENDING_PER_PAYER_MAX, RPC_BODY_BYTES_MAX
 
 ENV_PREFIX: Final = "CCCNODE_"
 
@@ -33,6 +33,8 @@ LOOPBACK: Final = "127.0.0.1"
 Text = Annotated[str, Meta(max_length=256)]
 Address = Annotated[str, Meta(max_length=256, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
 """`host:port`; an IPv6 host stands in brackets."""
+Contact = Annotated[str, Meta(max_length=336, pattern=r"^[0-9a-f]{64}@(\[[0-9a-fA-F:]+\]|[^\s:\[\]@]+):[0-9]{1,5}$")]
+"""`key@host:port`: a node's transport key in hexadecimal, and where it is dialled."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +46,8 @@ class NodeSection(_Section, frozen=True, kw_only=True):
 
     name: Text = ""
     """Label in logs and in `status`; the identity is the node key."""
+    organisation: Text = ""
+    """Whose node this is, for commands that act for the organisation; what counts is the registry."""
     loop: Literal["auto", "asyncio", "uvloop"] = "auto"
     """Event loop: uvloop where it is installed, or the standard one."""
 
@@ -52,10 +56,10 @@ class P2pSection(_Section, frozen=True, kw_only=True):
     """Connections between nodes."""
 
     listen: Address = f"{LOOPBACK}:{PORTS['p2p']}"
-    advertise: Text = ""
-    """The `host:port` at which others reach this node; empty: the listening address."""
-    bootstrap: tuple[Address, ...] = ()
-    """Addresses to dial besides those of the registry."""
+    advertise: Annotated[tuple[Address, ...], Meta(max_length=NODE_ADDRESSES_MAX)] = ()
+    """Up to 4 `host:port` at which others reach this node, the best first; none: the listening address."""
+    bootstrap: tuple[Contact, ...] = ()
+    """`key@host:port` of nodes to dial besides those of the registry: the contacts of a network card."""
 
 
 class RpcSection(_Section, frozen=True, kw_only=True):
@@ -200,6 +204,12 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def split_contact(contact: str) -> tuple[bytes, str]:
+    """(node key, address) of a valid `Contact`."""
+    key, _, address = contact.partition("@")
+    return bytes.fromhex(key), address
+
+
 def render(values: Mapping[str, object], *, profile: str) -> str:
     """The text of a config.toml that holds these `section.key` values and nothing else."""
     lines = [
@@ -220,7 +230,7 @@ def _read_file(path: Path, *, required: bool, problems: list[str]) -> tuple[Mapp
         if required:
             problems.append(f"{path}: no such file")
         return {}, None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         problems.append(f"{path}: {error}")
         return {}, None
     profile = document.pop("profile", None)
@@ -303,8 +313,10 @@ def _build(values: Mapping[str, object], origins: Mapping[str, str], problems: l
 
 
 def _why(error: msgspec.ValidationError) -> str:
-    """The reason for people; the only pattern in this file is that of an address."""
-    return "must read host:port" if "regex" in str(error) else str(error)
+    """The reason for people; the only patterns in this file are those of addresses."""
+    if "regex" not in str(error):
+        return str(error)
+    return "must read key@host:port" if "@(" in str(error) else "must read host:port"
 
 
 def _cross_checks(config: Config) -> list[str]:
@@ -313,6 +325,10 @@ def _cross_checks(config: Config) -> list[str]:
     for key, address in listening.items():
         if split_address(address)[1] > 65_535:
             problems.append(f"{key} = {address!r}: a port is at most 65535")
+    for address in config.p2p.advertise:
+        host, port = split_address(address)
+        if not 0 < port <= 65_535 or host in {"0.0.0.0", "::"}:  # noqa: S104 - told, not bound
+            problems.append(f"p2p.advertise = {address!r}: others cannot dial that")
     if not _is_loopback(split_address(config.ops.listen)[0]):
         problems.append(f"ops.listen = {config.ops.listen!r}: health and metrics are served on loopback only")
     used: dict[int, str] = {}

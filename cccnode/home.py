@@ -29,19 +29,61 @@ class Home:
         return self.root / "genesis.json"
 
     @property
+    def card_file(self) -> Path:
+        """The network card with which this node joined; absent at founders."""
+        return self.root / "network.card"
+
+    @property
+    def restarts(self) -> Path:
+        """Restart certificates that the operator has accepted."""
+        return self.root / "restarts"
+
+    @property
     def keys(self) -> Path:
         """Key files; readable by the owner only."""
         return self.root / "keys"
 
     @property
     def node_key(self) -> Path:
-        """The key of connections between nodes."""
+        """The key of connections between nodes: `node.json`, or the newest `node-<number>.json` once it was rotated."""
+        return self.node_keys[-1]
+
+    @property
+    def node_keys(self) -> list[Path]:
+        """The first node key and those that replaced it, the newest last."""
+        return [self.first_node_key, *self._numbered("node")]
+
+    @property
+    def first_node_key(self) -> Path:
+        """The node key with which the data was begun; it marks the data for ever, however often the key is rotated."""
         return self.keys / "node.json"
 
     @property
+    def next_node_key(self) -> Path:
+        """A node key that is being registered and not in use yet."""
+        return self.keys / "node-next.json"
+
+    @property
     def validator_key(self) -> Path:
-        """The key that signs votes; absent on a peer."""
+        """The first key that signs votes; absent on a peer."""
         return self.keys / "validator.json"
+
+    @property
+    def validator_keys(self) -> list[Path]:
+        """All keys that sign votes, the newest last: the registry decides which of them does."""
+        first = [self.validator_key] if self.validator_key.exists() else []
+        return [*first, *self._numbered("validator")]
+
+    def fresh_key(self, name: str) -> Path:
+        """Where a further `node` or `validator` key goes."""
+        known = [int(path.stem.rpartition("-")[2]) for path in self._numbered(name)]
+        first = self.keys / f"{name}.json"
+        return self.keys / f"{name}-{max(known, default=1) + 1}.json" if known or first.exists() else first
+
+    def _numbered(self, name: str) -> list[Path]:
+        """`name-2.json`, `name-3.json` ... that exist, by number."""
+        found = [path for path in self.keys.glob(f"{name}-*.json") if path.stem.rpartition("-")[2].isdecimal()]
+        return sorted(found, key=lambda path: int(path.stem.rpartition("-")[2]))
 
     def account_key(self, name: str) -> Path:
         """The key of a member's account that this operator keeps here."""

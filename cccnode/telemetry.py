@@ -45,6 +45,7 @@ class Metrics:
         self.mempool = gauge("mempool_transactions", "Transactions waiting")
         self.refused = counter("mempool_refused_total", "Transactions refused at admission", "name")
         self.peers = gauge("p2p_peers", "Connected nodes")
+        self.sent_messages = counter("p2p_sent_messages_total", "Messages sent", "channel")
         self.sent_bytes = counter("p2p_sent_bytes_total", "Bytes sent", "channel")
         self.received_bytes = counter("p2p_received_bytes_total", "Bytes received", "channel")
         self.clock_skew = gauge("p2p_clock_skew_seconds", "Median difference to the clocks of peers")

@@ -11,6 +11,8 @@ from cccnode.home import Home
 from cccnode.types import errors
 from cccnode.types.errors import Fault
 
+KEY = "0a" * 32
+
 
 def _home(tmp_path: Path, text: str = "") -> Home:
     if text:
@@ -67,10 +69,13 @@ def test_every_profile_is_valid(tmp_path: Path, name: str) -> None:
 
 def test_values_of_flags_and_environment_are_read_by_type(tmp_path: Path) -> None:
     """Text becomes a number, a truth value or a list, as the key demands."""
-    env = {"CCCNODE_STORAGE__INDEX": "false", "CCCNODE_P2P__BOOTSTRAP": "a:1, [::1]:2"}
+    env = {"CCCNODE_STORAGE__INDEX": "false", "CCCNODE_P2P__BOOTSTRAP": f"{KEY}@a:1, {KEY}@[::1]:2"}
     loaded = load(_home(tmp_path), environment=env, flags=["storage.cache_mb=99"])
+    assert load(_home(tmp_path), environment={}, flags=["p2p.advertise=a:1,b:2"]).config.p2p.advertise == ("a:1", "b:2")
     assert loaded.config.storage.index is False
-    assert loaded.config.p2p.bootstrap == ("a:1", "[::1]:2")
+    assert loaded.config.p2p.bootstrap == (f"{KEY}@a:1", f"{KEY}@[::1]:2")
+    assert [config.split_contact(contact)[1] for contact in loaded.config.p2p.bootstrap] == ["a:1", "[::1]:2"]
+    assert config.split_contact(f"{KEY}@a:1")[0] == bytes.fromhex(KEY)
     assert loaded.config.storage.cache_mb == 99
 
 
@@ -96,6 +101,9 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         (["ops.listen=example.org:27602"], "loopback only"),
         (["rpc.listen=127.0.0.1:27600"], "same port 27600"),
         (["rpc.listen=127.0.0.1:70000"], "at most 65535"),
+        (["p2p.advertise=0.0.0.0:27600"], "others cannot dial that"),
+        (["p2p.advertise=node.example:0"], "others cannot dial that"),
+        (["p2p.advertise=a:1,b:2,c:3,d:4,e:5"], "p2p.advertise"),
         (["rpc.requests_max=0"], "rpc.requests_max"),
         (["storage.cache_mb=many"], "storage.cache_mb"),
     ],
@@ -124,9 +132,21 @@ def test_invalid_environment(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("contact", ["a:1", f"{KEY}@a", f"{KEY}@a:b", f"{KEY[2:]}@a:1", f"{KEY}@a:1@b:2"])
+def test_invalid_contact(tmp_path: Path, contact: str) -> None:
+    """A node to dial is named with its key: an address alone could be anybody's."""
+    (problem,) = _problems(_home(tmp_path, f'[p2p]\nbootstrap = ["{contact}"]\n'))
+    assert "must read key@host:port" in problem
+
+
 def test_render_round_trip(tmp_path: Path) -> None:
     """What render writes, load reads, with special characters in names."""
-    values = {"node.name": 'a "b" \\ \n ไทย', "storage.index": False, "storage.cache_mb": 77, "p2p.bootstrap": ("a:1",)}
+    values = {
+        "node.name": 'a "b" \\ \n ไทย',
+        "storage.index": False,
+        "storage.cache_mb": 77,
+        "p2p.bootstrap": (f"{KEY}@a:1",),
+    }
     text = config.render(values, profile="peer")
     assert tomllib.loads(text)["profile"] == "peer"
     loaded = load(_home(tmp_path, text), environment={})

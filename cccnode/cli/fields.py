@@ -77,7 +77,7 @@ def _value(info: inspect.Type, text: Any, options: Options) -> Json:
         case inspect.Metadata(type=inner):
             return _value(inner, text, options)
         case inspect.UnionType(types=types):
-            return None if text == "none" else _value(_other_than_none(types), text, options)
+            return None if text == "none" else _one_of(_other_than_none(types), text, options)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
             return [_value(item, one, options) for one in text]
         case inspect.StructType(fields=fields):
@@ -119,6 +119,11 @@ def _record(fields: Sequence[inspect.Field], text: str, options: Options) -> lis
     return [_value(field.type, part, options) for field, part in zip(fields, parts, strict=False)]
 
 
+def _one_of(types: Sequence[inspect.Type], text: Any, options: Options) -> Json:
+    """A value of the one type that it may have; of several message types, JSON whose `type` names it."""
+    return _value(types[0], text, options) if len(types) == 1 else _json(str(text))
+
+
 def _json(text: str) -> Json:
     try:
         return json.loads(text)
@@ -130,8 +135,8 @@ def _is_list(info: inspect.Type) -> bool:
     return isinstance(info, (inspect.ListType, inspect.VarTupleType))
 
 
-def _other_than_none(types: Sequence[inspect.Type]) -> inspect.Type:
-    return next(info for info in types if not isinstance(info, inspect.NoneType))
+def _other_than_none(types: Sequence[inspect.Type]) -> list[inspect.Type]:
+    return [info for info in types if not isinstance(info, inspect.NoneType)]
 
 
 def _default_help(default: object) -> str:

@@ -7,8 +7,10 @@ import click
 from cccnode import keys as key_files
 from cccnode.cli import output
 from cccnode.cli.options import Options, also_here, pass_options
+from cccnode.crypto.signing import SigningKey
 from cccnode.home import Home
 from cccnode.keys import KeyFile, Role
+from cccnode.node.data import found
 from cccnode.types.addresses import account_text
 from cccnode.types.transaction import account_id
 
@@ -17,7 +19,7 @@ ROLES = list(map(str, Role))
 
 @click.group(epilog="Example: cccnode keys new account alice")
 def keys() -> None:
-    """Key files: new, show."""
+    """Key files: new, show, certificate."""
 
 
 @keys.command(epilog="Example: cccnode keys new account alice --passphrase-file ~/secret")
@@ -28,12 +30,15 @@ def keys() -> None:
 @also_here
 @pass_options
 def new(options: Options, role: str, name: str | None, *, passphrase_file: Path | None, unencrypted: bool) -> None:
-    """Make a new key: node, validator, or account NAME."""
-    if role == Role.ACCOUNT and not name:
-        raise click.UsageError("an account key needs a NAME")
+    """Make a new key: node, validator (a further one beside the old), or account NAME."""
+    if (role == Role.ACCOUNT) != bool(name):
+        raise click.UsageError("an account key needs a NAME" if not name else f"a {role} key has no NAME")
     passphrase = None if unencrypted else ask_passphrase(passphrase_file, confirm=True)
     path = key_path(options.home, role=Role(role), name=name)
+    first = role == Role.VALIDATOR and not options.home.validator_keys
     document = key_files.create(path, role=Role(role), passphrase=passphrase, description=name or role)
+    if first:
+        found(options.home.data)  # No key of this home has ever voted.
     _show(options, path, document)
 
 
@@ -47,33 +52,62 @@ def show(options: Options, name: str) -> None:
     _show(options, path, key_files.read(path))
 
 
+@keys.command(epilog="Example: cccnode keys certificate --output json")
+@click.option("--passphrase-file", "secret", type=click.Path(path_type=Path), help="File whose first line opens it.")
+@also_here
+@pass_options
+def certificate(options: Options, secret: Path | None) -> None:
+    """Print the certificate of this node's key, as `cccnode tx add-node` takes it on another node of yours."""
+    from p2p.directory import make_certificate  # noqa: PLC0415 - slow import, needed here only
+
+    key = open_key(options.home.node_key, Role.NODE, secret)
+    text = "0x" + make_certificate(key.seed).hex()
+    if options.json:
+        output.emit_json({"node_key": "0x" + key.public_key.hex(), "certificate": text})
+        return
+    click.echo(text)
+
+
 def key_path(home: Home, *, role: Role, name: str | None) -> Path:
-    """Where a key of the home lies."""
+    """Where a new key of the home goes."""
     match role:
         case Role.NODE:
-            return home.node_key
+            return home.first_node_key
         case Role.VALIDATOR:
-            return home.validator_key
+            return home.fresh_key(Role.VALIDATOR)
         case Role.ACCOUNT:
             return home.account_key(_simple(name or ""))
 
 
 def named_key(home: Home, name: str) -> Path:
-    """The key file behind a name: a role, an account of the home, or a path."""
+    """The key file behind a name: a role (its newest key), an account of the home, or a path."""
     if "/" in name or name.endswith(".json"):
         return Path(name)
-    if name in (Role.NODE, Role.VALIDATOR):
-        return key_path(home, role=Role(name), name=None)
+    if name == Role.NODE:
+        return home.node_key
+    if name == Role.VALIDATOR:
+        return (home.validator_keys or [home.validator_key])[-1]
     return home.account_key(_simple(name))
 
 
-def ask_passphrase(file: Path | None, *, confirm: bool) -> str:
+def ask_passphrase(file: Path | None, *, confirm: bool, of: str = "") -> str:
     """The passphrase from file, environment, or the person at the terminal."""
     found = key_files.find_passphrase(file)
     if found is not None:
         return found
-    answer: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    prompt = f"Passphrase of {of}" if of else "Passphrase"
+    answer: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
     return answer
+
+
+def open_key(path: Path, role: Role, secret: Path | None) -> SigningKey:
+    """The private key in a file; its passphrase from file, environment or the person, where it needs one.
+
+    Raises:
+        Fault: `keys/...`.
+    """
+    passphrase = ask_passphrase(secret, confirm=False, of=path.name) if key_files.read(path).encrypted else None
+    return key_files.unlock(path, role=role, passphrase=passphrase)
 
 
 def _simple(name: str) -> str:

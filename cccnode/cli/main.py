@@ -13,12 +13,20 @@ from cccnode.types.errors import Fault
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
-    "init": ("cccnode.cli.node:init", "Prepare the home of a node: keys, settings, genesis."),
+    "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
+    "card": ("cccnode.cli.card:card", "Network cards: make, show."),
+    "join": ("cccnode.cli.join:join", "Join a network: request, show, status."),
     "run": ("cccnode.cli.node:run", "Run the node until Ctrl-C."),
     "status": ("cccnode.cli.status:status", "How the node is, and why."),
-    "keys": ("cccnode.cli.keys:keys", "Key files: new, show."),
+    "doctor": ("cccnode.cli.doctor:doctor", "Why the chain, or this node, does not move."),
+    "keys": ("cccnode.cli.keys:keys", "Key files: new, show, certificate."),
+    "org": ("cccnode.cli.org:org", "What organisations decide: propose, approve, withdraw, proposals."),
+    "validator": ("cccnode.cli.validator:validator", "Validate: check, apply, status, pause, leave, rotate-key."),
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),
     "query": ("cccnode.cli.query:query", "Ask the ledger."),
+    "incident": ("cccnode.cli.incident:incident", "Incident capsules: record, replay."),
+    "evidence": ("cccnode.cli.evidence:evidence", "Validators that voted twice: list, report."),
+    "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show."),
     "version": ("cccnode.cli.node:version", "The version of this program."),
 }

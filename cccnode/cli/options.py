@@ -99,9 +99,14 @@ def also_here(command: F) -> F:
     return _decorate(command, hidden=True)
 
 
-def _decorate(command: F, *, hidden: bool) -> F:
-    for option in reversed(_rows(hidden=hidden)):
-        command = option(command)
+def also_here_but_node(command: F) -> F:
+    """The same for a subcommand that takes `--node` several times."""
+    return _decorate(command, hidden=True, without="node")
+
+
+def _decorate(command: F, *, hidden: bool, without: str = "") -> F:
+    for name, option in reversed(list(zip(_FIELDS, _rows(hidden=hidden), strict=True))):
+        command = command if name == without else option(command)
     return command
 
 

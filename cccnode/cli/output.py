@@ -22,7 +22,7 @@ CONFIGURATION: Final = 78
 _LINES_MAX: Final = 16
 _LINE_MAX: Final = 300
 
-_CONFIGURATION_AREAS: Final = ("config", "genesis", "keys")
+_CONFIGURATION_AREAS: Final = ("config", "genesis", "keys", "card")
 _CONFIGURATION_NAMES: Final = frozenset(
     spec.name
     for spec in (

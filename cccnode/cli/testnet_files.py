@@ -177,7 +177,8 @@ def prepare(
     files = {"genesis.json": demo.document, **({demo.allocation[0]: demo.allocation[1]} if demo.allocation else {})}
     _write_all(root, files)
     for node, partner in zip(network.nodes, demo.partners, strict=True):
-        _write_all(node.home.root, {**files, "config.toml": _settings(node, partner.consensus is None, settings or {})})
+        own = {"node.organisation": partner.name, **(settings or {})}
+        _write_all(node.home.root, {**files, "config.toml": _settings(node, partner.consensus is None, own)})
         keys.create(
             node.home.node_key,
             role=Role.NODE,
@@ -194,6 +195,13 @@ def prepare(
                 description=partner.name,
             )
             found(node.home.data)
+        keys.create(
+            node.home.account_key(partner.name),
+            role=Role.ACCOUNT,
+            passphrase=None,
+            key=partner.owner,
+            description=partner.name,
+        )
     for name, key in zip(network.account_names(), demo.accounts, strict=False):
         keys.create(home.account_key(name), role=Role.ACCOUNT, passphrase=None, key=key, description=name)
     _write_all(root, {MARK: msgspec.json.format(msgspec.json.encode(shape), indent=2) + b"\n"})  # last: now it exists

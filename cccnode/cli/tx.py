@@ -1,18 +1,19 @@
 """`cccnode tx`: send what the city's modules offer, wait for it, look at it.  Verbs come from the module registry."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 import click
 
-from cccnode import keys
 from cccnode.city import CITY
 from cccnode.cli import output
 from cccnode.cli.curl import curl_line
 from cccnode.cli.fields import parameters, to_noun
-from cccnode.cli.keys import ask_passphrase, named_key
+from cccnode.cli.keys import named_key, open_key
 from cccnode.cli.options import Options, also_here, pass_options
-from cccnode.cli.reach import talk
+from cccnode.cli.reach import load, talk
 from cccnode.client import FEE_MAX, LIFETIME_MS, Account, Client, Signed, from_hex, to_hex, wall_ms
 from cccnode.codec import Noun
 from cccnode.keys import Role
@@ -23,8 +24,13 @@ from cccnode.types.addresses import account_text
 from cccnode.types.limits import TX_LIFETIME_MS_MAX
 from cccnode.types.transaction import account_id
 
-_HOW: Final = ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")
-"""Options of every verb, beside the fields of its message."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+Look = Callable[[Client, bytes], Awaitable[dict[str, Any]]]
+"""What a transaction, by its id, led to: texts are shown to people, everything to programs."""
+
+HOW: Final = ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")
+"""Options of everything that sends a transaction, beside the fields of its message."""
 
 
 def tx_group(registry: Registry) -> click.Group:
@@ -85,24 +91,30 @@ def _verb_command(verb: Verb) -> click.Command:
 
     @pass_options
     def send(options: Options, /, **given: Any) -> None:
-        how = {name: given.pop(name) for name in _HOW}
+        how = {name: given.pop(name) for name in HOW}
         texts = {**defaults, **{name: value for name, value in given.items() if value not in (None, ())}}
-        _send(options, to_noun(verb.kind, texts, options), **how)
+        send_message(options, to_noun(verb.kind, texts, options), **how)
 
     command = click.Command(
         verb.name,
         callback=also_here(send),
         help=f"{verb.en} {verb.th}",
         epilog=f"Example: cccnode tx {verb.name} {_example(verb)}--from demo1",
-        params=[*parameters(verb.kind, positional=verb.positional, optional=defaults), *_signing_options()],
+        params=[*parameters(verb.kind, positional=verb.positional, optional=defaults), *signing_options()],
     )
     command.params += getattr(command.callback, "__click_params__", [])[::-1]
     return command
 
 
-def _signing_options() -> list[click.Parameter]:
+def signing_options(*, by_organisation: bool = False) -> list[click.Parameter]:
+    """How a message is signed and sent; an organisation's account need not be named on its own node."""
+    whose = (
+        "Its account key [node.organisation of config.toml]."
+        if by_organisation
+        else "Name of an account key, or its file."
+    )
     return [
-        click.Option(["--from", "sender"], required=True, metavar="KEY", help="Name of an account key, or its file."),
+        click.Option(["--from", "sender"], required=not by_organisation, metavar="KEY", help=whose),
         click.Option(["--fee-max"], type=click.IntRange(min=0), default=FEE_MAX, help=f"Most to pay [{FEE_MAX}]."),
         click.Option(
             ["--valid-for", "valid_for_s"],
@@ -120,18 +132,33 @@ def _signing_options() -> list[click.Parameter]:
     ]
 
 
-def _send(
+def signed_by_organisation(command: F) -> F:
+    """Give a command of an organisation the options of `send_message`, as keyword arguments of the names in `HOW`."""
+    taken = getattr(command, "__click_params__", [])
+    command.__click_params__ = [*reversed(signing_options(by_organisation=True)), *taken]  # type: ignore[attr-defined]
+    return command
+
+
+def send_message(
     options: Options,
     message: Noun,
     *,
-    sender: str,
+    sender: str | None,
     fee_max: int,
     valid_for_s: int,
     do_wait: bool,
     print_curl: bool,
     secret: Path | None,
-) -> None:
-    account = _unlock(options, sender, secret)
+    look: Look | None = None,
+) -> dict[str, Any]:
+    """Sign one message for an account, send it, wait for the decision and show it; its status.
+
+    `look` finds out what more there is to show of a transaction that succeeded.
+
+    Raises:
+        Trouble: it was refused, failed, expired, or the node cannot be asked.
+    """
+    account = unlock(options, sender or organisation_of(options), secret)
     until = wall_ms() + valid_for_s * 1000
 
     async def act(node: Client) -> tuple[str, Signed, dict[str, Any]]:
@@ -142,23 +169,29 @@ def _send(
         if not do_wait:
             return node.url, signed, {"tx_id": to_hex(signed.tx_id), "state": "admitted"}
         left_ms = valid_for_s * 1000 + LIFETIME_MS
-        return node.url, signed, await node.wait(signed.tx_id, valid_until_ms=until, timeout_ms=left_ms)
+        status = await node.wait(signed.tx_id, valid_until_ms=until, timeout_ms=left_ms)
+        if look is not None and status.get("outcome") == "ok":
+            more.update(await look(node, signed.tx_id))
+        return node.url, signed, status
 
+    more: dict[str, Any] = {}
     url, signed, status = talk(options, act)
     if print_curl:
         click.echo(curl_line(url, signed))
-        return
-    _outcome(options, {**status, "valid_until_ms": str(until), "account": account_text(account.account)})
+        return status
+    _outcome(options, {**status, "valid_until_ms": str(until), "account": account_text(account.account)}, more)
+    return {**status, **more}
 
 
-def _outcome(options: Options, status: dict[str, Any]) -> None:
+def _outcome(options: Options, status: dict[str, Any], more: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Say what became of a transaction; a failed one is a failed command."""
     if options.json:
-        output.emit_json(status)
+        output.emit_json({**status, **more})
     else:
         rows = [("id", status["tx_id"]), ("state", _word(status))]
         if "height" in status:
             rows.append(("block", status["height"]))
+        rows += [(name, value) for name, value in more.items() if isinstance(value, str)]
         for line in output.table(rows, indent=""):
             click.echo(line)
     error = status.get("error")
@@ -186,10 +219,21 @@ def _word(status: dict[str, Any]) -> str:
     return f"{state} ({status['outcome']}{': ' + error['data']['name'] if error else ''})"
 
 
-def _unlock(options: Options, name: str, secret: Path | None) -> Account:
-    path = named_key(options.home, name)
-    passphrase = ask_passphrase(secret, confirm=False) if keys.read(path).encrypted else None
-    key = keys.unlock(path, role=Role.ACCOUNT, passphrase=passphrase)
+def organisation_of(options: Options) -> str:
+    """The organisation whose node this is, by its settings.
+
+    Raises:
+        click.UsageError: they do not say.
+    """
+    name = load(options).config.node.organisation
+    if not name:
+        raise click.UsageError("which organisation? give --from KEY, or set node.organisation in config.toml")
+    return name
+
+
+def unlock(options: Options, name: str, secret: Path | None) -> Account:
+    """An account whose key lies in the home, or in a file of that name."""
+    key = open_key(named_key(options.home, name), Role.ACCOUNT, secret)
     return Account(account_id(key.public_key), key)
 
 

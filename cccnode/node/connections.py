@@ -5,12 +5,15 @@ from collections.abc import Callable, Collection, Iterable
 import structlog
 
 from cccnode.driver.replica import Replica
-from cccnode.types.errors import NET_FULL, Fault, fault
+from cccnode.types.errors import NET_DUPLICATE, NET_FULL, Fault, fault
 from p2p.events import DialFailed
 from p2p.frames import Channel
 from p2p.network import Network
 from p2p.peers import Direction, PeerInfo, Refusal
 from p2p.scores import Offence
+
+NOTICES_MAX = 64
+"""Different things that peers may tell the operator; a peer could invent more."""
 
 _log = structlog.get_logger("p2p")
 
@@ -27,6 +30,11 @@ class Connections:
         self._linked: dict[bytes, None] = {}
         self.notices: dict[str, str] = {}
         """What peers told the operator, by error name."""
+        self.twin_at: dict[bytes, Fault] = {}
+        """Nodes that let us in no more, because another process with our key is connected to them and answers.
+
+        We are the second process then.  One node alone may lie; f + 1 validators that say so cannot all.
+        """
         self.refusals: dict[bytes, Fault] = {}
         """Why our last try to reach a node failed, by its key."""
         self._said: dict[bytes, str] = {}
@@ -74,6 +82,7 @@ class Connections:
         _log.info("connected", peer=peer.node_key, organisation=peer.organisation, address=peer.address)
         self._linked[peer.node_key] = None
         self.refusals.pop(peer.node_key, None)
+        self.twin_at.pop(peer.node_key, None)
         self._said.pop(peer.node_key, None)
         address = peer.address if peer.direction is Direction.OUT else ""
         self._guarded(lambda: self.replica.on_linked(peer.node_key, address))
@@ -83,6 +92,7 @@ class Connections:
         """A link is gone."""
         _log.info("disconnected", peer=peer, reason=str(reason))
         self._linked.pop(peer, None)
+        self._note_twin(peer, reason)
         self._guarded(lambda: self.replica.on_unlinked(peer))
         self.on_change()
 
@@ -100,10 +110,19 @@ class Connections:
             _log.info("not connected", address=refusal.address, reason=str(reason), remedy=reason.spec.remedy)
         if refusal.direction is Direction.OUT:
             self.refusals[key] = reason
+            self._note_twin(key, reason)
             failed = DialFailed(peer=key, alternatives=refusal.alternatives)
             self._guarded(lambda: self.replica.catch_up.handle(failed))
+            self.on_change()
+
+    def _note_twin(self, peer: bytes, reason: Fault) -> None:
+        """It is the other side's word, or it is the peer that runs twice."""
+        if reason.spec is NET_DUPLICATE and "told" in reason.values:
+            self.twin_at[peer] = reason
 
     def on_notice(self, peer: bytes, name: str, text: str) -> None:
         """A peer tells something for people, such as that a second process uses our key."""
         _log.warning("notice from a peer", peer=peer, name=name, text=text)
-        self.notices[name] = text
+        if name in self.notices or len(self.notices) < NOTICES_MAX:
+            self.notices[name] = text
+        self.on_change()

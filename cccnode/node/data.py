@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from cccnode.city import CITY
-from cccnode.city.registry.record import epoch_record
+from cccnode.city.registry.record import epoch_record, next_record
 from cccnode.codec import DecodeError, decode_trusted, encode
-from cccnode.driver.replica import Opened
-from cccnode.driver.voting import VoteJournal
+from cccnode.driver.execution import look_ahead
+from cccnode.driver.replica import Opened, OpenedJournal
 from cccnode.ledger.state import DictState
 from cccnode.types.block import Header
-from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, Fault, fault
-from cccnode.types.validators import EpochRecord
+from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, RESTART_SIGNED, Fault, fault
 from consensus.records import Record, decode_record
 from genesis.document import Genesis, read_document, read_genesis
 from genesis.header import genesis_header
@@ -26,18 +25,23 @@ JOURNAL: Final = "journal"
 FOUNDED: Final = "founded"
 """File in an epoch's journal folder that says: this node begins this epoch here, with an empty journal.
 
-It goes with the first record, so that a journal whose files were deleted later is not taken for a new one.
+It holds the view up to which the node is unsure of that, and goes with the first record, so that a journal whose files
+were deleted later is not taken for a new one.
 """
+UNUSED: Final = f"{JOURNAL}/unused"
+"""File that says: the consensus key of this home has never signed anything.  It goes with the first record too."""
+EPOCHS_KEPT: Final = 2
+"""Journals that stay: the current one, and the one before for whoever asks what was signed."""
 
 
 def found(data: Path) -> None:
-    """Make the data folder of a new validator, with an empty vote journal for the first epoch.
+    """Make the data folder of a home whose consensus key is new.
 
-    Only this makes an empty journal.  A node that finds none at its start must assume that one was lost, and that it
-    has voted before (consensus.md 3.14).
+    Only this lets a node begin with an empty vote journal.  One that finds none at its start, and no such mark, must
+    assume that a journal was lost and that it has voted before (consensus.md 3.14).
     """
     disk = RealDisk(data)
-    disk.replace_file(f"{_journal(0)}/{FOUNDED}", b"")
+    disk.replace_file(UNUSED, b"")
     disk.close()
 
 
@@ -61,77 +65,100 @@ def read_home_genesis(path: Path) -> Genesis:
         raise
 
 
-def initialise(store: Store, genesis: Genesis) -> tuple[Header, EpochRecord]:
-    """Write the first state if the store is empty; return the genesis header and the record of the first epoch."""
+def initialise(store: Store, genesis: Genesis) -> Header:
+    """Write the first state if the store is empty; return the genesis header."""
     if store.applied is None:
         writes = CITY.genesis_writes(genesis)
         first_state = DictState()
         first_state.apply(writes)
         record = epoch_record(first_state, 0)
         header = genesis_header(genesis, state_root=store.state.stage(writes).finish().root, record=record)
-        store.initialise(header, writes, epoch_records={header.epoch_record_hash: encode(record)})
-        return header, record
+        ahead, records = look_ahead(next_record(first_state, record), record)
+        records[header.epoch_record_hash] = encode(record)
+        store.initialise(header, writes, ahead=ahead, epoch_records=records)
+        return header
     stored = store.header(0)
     assert stored is not None, "the genesis header is kept for ever"
-    raw = store.epoch_record(stored.epoch_record_hash)
-    assert raw is not None, "the first epoch record is kept for ever"
-    return stored, decode_trusted(EpochRecord, raw)
+    return stored
 
 
 class _Founding:
-    """The journal of a validator that may not have voted yet; its first durable record removes the mark."""
+    """A journal and the marks that let it be empty; its first durable record removes them."""
 
-    def __init__(self, journal: Journal, disk: Disk, mark: str) -> None:
-        self._journal, self._disk, self._mark = journal, disk, mark
+    def __init__(self, journal: Journal, disk: Disk, marks: Sequence[str]) -> None:
+        self._journal, self._disk, self._marks = journal, disk, marks
 
     def append(self, body: bytes) -> int:
         """See `VoteJournal`."""
         return self._journal.append(body)
 
     def sync(self) -> None:
-        """See `VoteJournal`.  The mark goes before anything that the record permits is sent."""
+        """See `VoteJournal`.  The marks go before anything that the record permits is sent."""
         self._journal.sync()
-        if self._mark and self._journal.next_sequence > 1:
-            self._disk.remove(self._mark)
-            self._mark = ""
+        self.remove_marks()
+
+    def remove_marks(self) -> None:
+        """Where there are records, an empty journal is a lost one from now on."""
+        if self._marks and self._journal.next_sequence > 1:
+            for mark in self._marks:
+                self._disk.remove(mark)
+            self._marks = ()
 
     def prune(self, keep_from_sequence: int) -> None:
         """See `VoteJournal`."""
         self._journal.prune(keep_from_sequence)
 
 
-def open_data(disk: Disk, store: Store, epoch: int, *, validates: bool) -> Opened:
-    """The batches and the vote journal.
+def open_data(disk: Disk, store: Store, *, given_up: int | None = None) -> Opened:
+    """The batches, and the vote journals of this and later epochs; none of the epoch that a restart gives up."""
+    return Opened(
+        store=store,
+        batches=BatchStore.open(disk, BATCHES),
+        open_journal=lambda epoch: (
+            OpenedJournal(journal=None, observe=RESTART_SIGNED.name) if epoch == given_up else open_journal(disk, epoch)
+        ),
+        found_journal=lambda epoch, unsure_view: found_journal(disk, epoch, unsure_view),
+        forgot=not disk.exists(UNUSED) and not disk.list(JOURNAL),
+    )
+
+
+def found_journal(disk: Disk, epoch: int, unsure_view: int = 0) -> None:
+    """Note that this node never voted in an epoch beyond a view; where it did, nothing is noted."""
+    if not disk.exists(_journal(epoch)):
+        disk.replace_file(_mark(epoch), encode(unsure_view))
+
+
+def open_journal(disk: Disk, epoch: int) -> OpenedJournal:
+    """The vote journal of an epoch; an empty one only where it was founded, or the key never signed.
 
     A validator whose journal is gone or damaged must not vote: it might contradict what it signed before.
     """
-    batches = BatchStore.open(disk, BATCHES)
-    journal: VoteJournal | None = None
-    records: list[Record] = []
-    observe = None
-    first_sequence = 1
-    if validates:
-        try:
-            found_journal, bodies = Journal.open(disk, _journal(epoch), epoch)
-            founded = disk.exists(f"{_journal(epoch)}/{FOUNDED}")
-            if not bodies and not founded:
-                raise fault(NOT_SIGNING_JOURNAL_LOST, epoch=epoch)
-            first_sequence = found_journal.first_sequence
-            journal = _Founding(found_journal, disk, f"{_journal(epoch)}/{FOUNDED}") if founded else found_journal
-            records = _decode_records(bodies)
-        except Fault as refused:
-            if refused.spec not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
-                raise
-            observe = refused.spec.name
-            journal, records = None, []
-    return Opened(
-        store=store,
-        batches=batches,
-        journal=journal,
-        first_sequence=first_sequence,
-        records=records,
-        observe=observe,
-    )
+    _drop_old(disk, epoch)
+    try:
+        journal, bodies = Journal.open(disk, _journal(epoch), epoch)
+        marks = [mark for mark in (UNUSED, _mark(epoch)) if disk.exists(mark)]
+        if not bodies and not marks:
+            raise fault(NOT_SIGNING_JOURNAL_LOST, epoch=epoch)
+        unsure = disk.read(_mark(epoch)) if _mark(epoch) in marks else b""
+        unsure_view = decode_trusted(int, unsure) if unsure else 0
+        founding = _Founding(journal, disk, marks)
+        founding.remove_marks()
+        return OpenedJournal(
+            journal=founding,
+            first_sequence=journal.first_sequence,
+            records=_decode_records(bodies),
+            unsure_view=unsure_view,
+        )
+    except Fault as refused:
+        if refused.spec not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
+            raise
+        return OpenedJournal(journal=None, observe=refused.spec.name)
+
+
+def _drop_old(disk: Disk, epoch: int) -> None:
+    for name in disk.list(JOURNAL):
+        if name.isdigit() and int(name) <= epoch - EPOCHS_KEPT:
+            disk.remove_tree(f"{JOURNAL}/{name}")
 
 
 def _decode_records(bodies: Sequence[bytes]) -> list[Record]:
@@ -148,3 +175,7 @@ def _decode_records(bodies: Sequence[bytes]) -> list[Record]:
 
 def _journal(epoch: int) -> str:
     return f"{JOURNAL}/{epoch}"
+
+
+def _mark(epoch: int) -> str:
+    return f"{_journal(epoch)}/{FOUNDED}"

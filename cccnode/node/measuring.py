@@ -65,6 +65,7 @@ class Measuring:
             metrics.clock_skew.set(median(skews) / 1000)
         metrics.index_behind.set(self._service.index_lag())
         for channel, traffic in self._connections.network.counters().channels.items():
+            self._count("messages", channel.name.lower(), traffic.frames_out)
             self._count("sent", channel.name.lower(), traffic.bytes_out)
             self._count("received", channel.name.lower(), traffic.bytes_in)
         stages = self._replica.stages
@@ -77,6 +78,8 @@ class Measuring:
         more = total - self._counted.get((what, label), 0)
         self._counted[what, label] = total
         match what:
+            case "messages":
+                self._metrics.sent_messages.labels(label).inc(more)
             case "sent":
                 self._metrics.sent_bytes.labels(label).inc(more)
             case "received":

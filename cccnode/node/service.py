@@ -2,11 +2,12 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 from cccnode.codec import decode_trusted
+from cccnode.doctor.observation import Observation
 from cccnode.driver.replica import Decision, Replica, Submitted
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
@@ -32,26 +33,32 @@ from cccnode.types.errors import (
     DISK_FULL,
     DIVERGED,
     INDEX_BEHIND,
+    JOURNAL_CORRUPT,
     NET_CLOSED,
     NET_SILENT,
     NET_UNREACHABLE,
     NO_PEERS,
     NO_QUORUM,
+    NOT_SIGNING_JOURNAL_LOST,
     OBSERVER,
     POOL_NOT_READY,
     PRUNED,
+    RESTART_NOT_ACCEPTED,
     SAFETY_ALARM,
     ErrorSpec,
     fault,
 )
 from cccnode.types.receipt import Receipt
 from cccnode.types.validators import EpochRecord, faults, quorum
+from cccnode.types.vote import Contradiction
 from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
 from storage.index import Index
 
 BEHIND_BLOCKS = 20
 """More than the tail that a healthy node has yet to execute (consensus.md 3.7)."""
+EPOCH_SEEN_BLOCKS = 10_000_000
+"""An epoch that is longer has no end to speak of."""
 SKEW_MS = 1_000
 """Half of what voters tolerate in a header's time."""
 FREE_BYTES_MIN = 64 * 1024 * 1024
@@ -67,6 +74,9 @@ _SAYS_LITTLE = frozenset({NET_UNREACHABLE, NET_CLOSED, NET_SILENT})
 class Service:
     """Implements `cccnode.rpc.backend.Backend`."""
 
+    observe: Callable[[], Observation]
+    """Set by `Reporting`, which is made after it: see `Backend`."""
+
     def __init__(
         self,
         *,
@@ -77,7 +87,8 @@ class Service:
         index: Index | None,
         indexer: Indexer | None,
         genesis: Genesis,
-        organisation: str,
+        organisation: Callable[[], str],
+        registered: Callable[[], bool] = lambda: True,
         data: Path,
     ) -> None:
         """Bind to the parts of a running node."""
@@ -85,7 +96,7 @@ class Service:
         self._replica, self._connections = replica, connections
         self._index, self._indexer = index, indexer
         self._chain_name, self._depth = genesis.document.name, genesis.document.state_depth
-        self._organisation, self._data = organisation, data
+        self._organisation, self._registered, self._data = organisation, registered, data
         self._errors = {spec.name: spec for spec in CORE_ERRORS}
 
     # Transactions ----------------------------------------------------------------------------------------------------
@@ -95,6 +106,9 @@ class Service:
         replica = self._replica
         if replica.executor.diverged is not None:
             raise fault(POOL_NOT_READY, state="diverged")
+        if not self._registered():
+            # What it promised after it left would reach nobody.
+            raise fault(POOL_NOT_READY, state="not registered")
         answered: asyncio.Future[list[Submitted]] = asyncio.get_running_loop().create_future()
 
         def done(results: list[Submitted]) -> None:
@@ -251,8 +265,8 @@ class Service:
             chain=replica.chain_id,
             chain_name=self._chain_name,
             node_key=replica.identity.node_key,
-            organisation=self._organisation,
-            validator=replica.identity.validator,
+            organisation=self._organisation(),
+            validator=replica.epoch.me,
             state=self._state({reason.spec for reason in reasons}),
             height=applied.height,
             final_height=replica.final.height,
@@ -268,6 +282,10 @@ class Service:
             mempool=len(replica.mempool),
             reasons=reasons,
         )
+
+    def evidence(self) -> Sequence[Contradiction]:
+        """See `Backend`."""
+        return self._replica.evidence.all()
 
     def readiness(self) -> Sequence[Check]:
         """See `Backend`."""
@@ -312,12 +330,7 @@ class Service:
         reasons = []
         if replica.executor.diverged is not None:
             reasons.append(Reason(spec=DIVERGED, values=replica.executor.diverged.values))
-        if replica.voting is not None and replica.voting.alarm is not None:
-            reasons.append(Reason(spec=SAFETY_ALARM, values={"reason": replica.voting.alarm}))
-        elif (observing := self._observing()) is not None:
-            reasons.append(Reason(spec=observing))
-        if (too_few := self._too_few()) is not None:
-            reasons.append(too_few)
+        reasons += self._of_consensus()
         if (alone := self._unconnected()) is not None:
             reasons.append(alone)
         if (behind := self._behind()) > BEHIND_BLOCKS:
@@ -329,6 +342,29 @@ class Service:
         if replica.voting is None:
             reasons.append(Reason(spec=OBSERVER))
         return reasons
+
+    def _of_consensus(self) -> list[Reason]:
+        """What keeps this node from voting, or the network from making blocks."""
+        replica = self._replica
+        reasons = []
+        if replica.voting is not None and replica.voting.alarm is not None:
+            reasons.append(Reason(spec=SAFETY_ALARM, values={"reason": replica.voting.alarm}))
+        elif (observing := self._observing()) is not None:
+            reasons.append(Reason(spec=observing, values=self._until(observing)))
+        if (too_few := self._too_few()) is not None:
+            reasons.append(too_few)
+        if replica.catch_up.unknown_epoch is not None:
+            reasons.append(Reason(spec=RESTART_NOT_ACCEPTED, values={"epoch": replica.catch_up.unknown_epoch}))
+        return reasons
+
+    def _until(self, observing: ErrorSpec) -> dict[str, object]:
+        """When a validator that lost its journal votes again: in the next epoch, and when that may begin."""
+        if observing not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
+            return {}
+        epoch, tip = self._replica.epoch, self._replica.chain.height
+        left = epoch.start.height + epoch.record.limits.epoch_blocks - tip
+        ends = f"in {max(0, left)} blocks" if left <= EPOCH_SEEN_BLOCKS else "with the next change of the validators"
+        return {"epoch": epoch.number, "signs_again_in_epoch": epoch.number + 1, "this_epoch_ends": ends}
 
     def _too_few(self) -> Reason | None:
         """Why no block can come: validators that cannot be reached, or that can and have long not voted."""
@@ -375,7 +411,7 @@ class Service:
                 index=index,
                 organisation=validator.organisation,
                 consensus_key=validator.consensus_key,
-                reachable=index == replica.identity.validator or any(node in connected for node in validator.node_keys),
+                reachable=index == replica.epoch.me or any(node in connected for node in validator.node_keys),
                 executed=engine.validators[index].executed if engine is not None else None,
                 silent_ms=self._silent_ms(engine.validators[index].last_heard_ms) if engine is not None else None,
             )

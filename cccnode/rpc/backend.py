@@ -12,12 +12,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from cccnode.codec import Noun
+from cccnode.doctor.observation import Observation
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
 from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import ErrorSpec, Fault
 from cccnode.types.validators import EpochRecord
+from cccnode.types.vote import Contradiction
 from p2p.peers import DialInfo, PeerInfo
 
 
@@ -202,5 +204,11 @@ class Backend(Protocol):
     def dials(self) -> Sequence[DialInfo]:
         """Nodes that this one tries to reach and cannot: the last error and the next try."""
 
+    def evidence(self) -> Sequence[Contradiction]:
+        """Contradicting votes that this node has met, oldest first."""
+
     def readiness(self) -> Sequence[Check]:
         """Every check with its verdict, always the same checks in the same order."""
+
+    def observe(self) -> Observation:
+        """What this node knows now of itself and of every validator: what the doctor reasons from."""

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from cccnode.doctor.diagnosis import Diagnosis
 from cccnode.rpc.values import Json, plain
 from cccnode.types.errors import ErrorSpec, Fault
 
@@ -49,6 +50,25 @@ def reason_object(spec: ErrorSpec, values: Mapping[str, object]) -> Json:
         "text_th": spec.th,
         "remedy_th": spec.remedy_th,
         "details": _details(values),
+    }
+
+
+def diagnosis_object(diagnosis: Diagnosis, lang: str = "en") -> Json:
+    """What the doctor says; `cccnode doctor --output json` prints exactly this."""
+    return {
+        "verdict": diagnosis.verdict.value,
+        "causes": [
+            {
+                "code": cause.spec.name,
+                "text": cause.text(lang),
+                "validators": [
+                    {"index": member.index, "organisation": member.organisation} for member in cause.members
+                ],
+                "evidence": _details(cause.evidence),
+                "remedy": cause.remedy(lang),
+            }
+            for cause in diagnosis.causes
+        ],
     }
 
 

@@ -6,12 +6,14 @@ A handler gets the backend and its checked parameters and returns JSON values ma
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from cccnode.codec import encode
+from cccnode.doctor.judging import diagnose
+from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Query
 from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
@@ -81,6 +83,14 @@ class Group(_Params, frozen=True):
     """One group of the state."""
 
     group: Annotated[bytes, Meta(min_length=1, max_length=STATE_KEY_BYTES_MAX)]
+
+
+class Ask(_Params, frozen=True):
+    """How the doctor answers."""
+
+    lang: Literal["en", "th"] = "en"
+    observation: bool = False
+    """Whether to give what was observed as well, so that the views of several nodes can be joined."""
 
 
 Waiter = Callable[[Backend, Wait], Awaitable[TxStatus]]
@@ -352,6 +362,32 @@ async def _net_peers(scope: Scope, _params: Nothing) -> Json:
     }
 
 
+async def _node_doctor(scope: Scope, params: Ask) -> Json:
+    observation = scope.backend.observe()
+    answer = envelopes.diagnosis_object(diagnose(observation), params.lang)
+    return {**answer, "observation": writer(Observation)(observation)} if params.observation else answer
+
+
+async def _evidence_waiting(scope: Scope, _params: Nothing) -> Json:
+    """Pairs that this node has met, whether or not somebody has reported them."""
+    validators = {index: row.organisation for index, row in enumerate(scope.backend.record().validators)}
+    return {
+        "evidence": [
+            {
+                "epoch": pair.epoch,
+                "view": decimal_text(pair.first.proposal.view),
+                "signer": pair.first.signer,
+                "organisation": validators.get(pair.first.signer)
+                if pair.epoch == scope.backend.record().epoch
+                else None,
+                "kinds": [pair.first.kind.name.lower(), pair.second.kind.name.lower()],
+                "raw": hex_text(encode(pair)),
+            }
+            for pair in scope.backend.evidence()
+        ]
+    }
+
+
 def _query_method(query: Query) -> Method:
     write = writer(query.result)
 
@@ -376,5 +412,12 @@ CORE_METHODS: Final = (
     Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided."),
     Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt."),
     Method(name="state_proof", params=Group, handle=_state_proof, en="A proof of one group of the state."),
+    Method(name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move."),
+    Method(
+        name="evidence_waiting",
+        params=Nothing,
+        handle=_evidence_waiting,
+        en="Contradicting votes of validators that this node has met.",
+    ),
     Method(name="net_peers", params=Nothing, handle=_net_peers, en="Connected nodes, and those it tries to reach."),
 )

@@ -1,4 +1,4 @@
-"""The two HTTP ports of a node: `POST /rpc` for everybody, and health and metrics for the operator, on loopback.
+"""The two HTTP ports of a node: `POST /rpc` and the genesis document for everybody, health and metrics on loopback.
 
 Limits come first: how many requests are answered at once, how many bytes one body and all bodies together may have,
 how long a body may take to arrive.  Every refusal is a JSON-RPC error with a name; nothing is ever a bare 500.
@@ -7,6 +7,7 @@ how long a body may take to arrive.  Every refusal is a JSON-RPC error with a na
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -15,7 +16,9 @@ from cccnode.config import OpsSection, RpcSection, split_address
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import Backend
 from cccnode.rpc.dispatch import Dispatcher, OnFailure
+from cccnode.rpc.downloads import Downloads
 from cccnode.rpc.health import Health
+from cccnode.rpc.incidents import INCIDENT_PATH, Incidents, send_incident
 from cccnode.types import errors
 from cccnode.types.errors import ErrorSpec, Fault, fault
 
@@ -29,10 +32,13 @@ _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
     errors.OVERSIZE: 413,
     errors.RPC_TIMEOUT: 408,
     errors.RPC_HTTP: 405,
+    errors.NOT_FOUND: 404,
+    errors.INCIDENT_BUSY: 503,
+    errors.INCIDENT_NOTHING: 409,
 }
 """HTTP status of the refusals that come before JSON-RPC; everything JSON-RPC answers is 200."""
-_USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc"
-_OPS_USAGE: Final = "GET /livez, /readyz or /metrics"
+_USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc, or GET /genesis.json"
+_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -41,14 +47,23 @@ class RpcServer:
     """Listens on both ports while the node runs."""
 
     def __init__(
-        self, backend: Backend, rpc: RpcSection, ops: OpsSection | None, *, on_failure: OnFailure | None = None
+        self,
+        backend: Backend,
+        rpc: RpcSection,
+        ops: OpsSection | None,
+        *,
+        files: Mapping[str, Path] | None = None,
+        incidents: Incidents | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
-        """A server for `backend`; without `ops` there is no second port (tests)."""
+        """A server for `backend`; without `ops` there is no second port (tests); anyone may GET `files`, by path."""
         self.dispatcher = Dispatcher(backend, rpc, on_failure=on_failure)
+        self.downloads = Downloads(files or {})
         self.rpc_address = ""
         """`host:port` really bound."""
         self.ops_address = ""
         self._health = Health(backend)
+        self._incidents = incidents
         self._metrics = backend.metrics
         self._limits = rpc
         self._ops = ops
@@ -90,6 +105,11 @@ class RpcServer:
     # -- the public port ---------------------------------------------------------------------------------------------
 
     async def _rpc_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET" and self.downloads.has(request.path):
+            try:
+                return await self.downloads.send(request)
+            except Fault as refusal:
+                return _refuse(refusal)
         if request.path != RPC_PATH or request.method != "POST":
             return _refuse(fault(errors.RPC_HTTP, method=request.method, path=request.path[:64], usage=_USAGE))
         if "Content-Encoding" in request.headers:
@@ -136,6 +156,11 @@ class RpcServer:
     # -- the operator's port -----------------------------------------------------------------------------------------
 
     async def _ops_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST" and request.path == INCIDENT_PATH and self._incidents is not None:
+            try:
+                return await send_incident(request, self._incidents)
+            except Fault as refusal:
+                return _refuse(refusal)
         match request.method, request.path:
             case "GET", "/livez":
                 return web.json_response({"live": True})

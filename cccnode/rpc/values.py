@@ -197,6 +197,10 @@ def _reader(info: inspect.Type) -> Read:
             others = [info for info in types if not isinstance(info, inspect.NoneType)]
             read = _reader(others[0]) if len(others) == 1 else _reader(inspect.UnionType(tuple(others)))
             return lambda value, where: None if value is None else read(value, where)
+        case inspect.UnionType(types=types) if all(isinstance(info, inspect.StructType) for info in types):
+            return _choice_reader([info for info in types if isinstance(info, inspect.StructType)])
+        case inspect.EnumType(cls=cls):
+            return _enum_reader({str(member.name).lower(): member.value for member in cls})
         case inspect.Metadata(type=inner):
             return _reader(inner)
         case _:
@@ -270,6 +274,30 @@ def _record_reader(info: inspect.StructType) -> Read:
         return [*tag, *_in_order(shaped, names, where)]
 
     return read_record
+
+
+def _choice_reader(types: Sequence[inspect.StructType]) -> Read:
+    """One of several message types: an object whose `type` names it, its fields beside."""
+    readers = {info.cls.__name__: _record_reader(info) for info in types}
+
+    def read_one(value: Json, where: str) -> Any:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if not isinstance(kind, str) or kind not in readers:
+            raise ValueFault(f"{where}.type", f"must be one of {', '.join(readers)}")
+        return readers[kind]({name: item for name, item in value.items() if name != "type"}, where)
+
+    return read_one
+
+
+def _enum_reader(members: Mapping[str, Any]) -> Read:
+    """A member by its name in lower case."""
+
+    def read_member(value: Json, where: str) -> Any:
+        if not isinstance(value, str) or value not in members:
+            raise ValueFault(where, f"must be one of {', '.join(members)}")
+        return members[value]
+
+    return read_member
 
 
 def _in_order(shaped: Mapping[str, Json], names: Sequence[str], where: str) -> list[Json]:

@@ -16,6 +16,7 @@ from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import account_id
+from cccnode.types.validators import certificate_key
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ def test_keys_new_unencrypted_warns(home: Path, capsys: pytest.CaptureFixture[st
     assert "NOT ENCRYPTED" in capsys.readouterr().err
     code, answer = _json(capsys, "keys", "new", "node", "--unencrypted", "--home", str(home))
     assert (code, answer["error"]["name"]) == (78, "keys/EXISTS")
+
+
+def test_further_validator_key(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A further consensus key lies beside the old one, and `keys show validator` is the newest."""
+    made = [_json(capsys, "keys", "new", "validator", "--unencrypted", "--home", str(home))[1] for _ in range(2)]
+    assert [Path(key["file"]).name for key in made] == ["validator.json", "validator-2.json"]
+    assert _json(capsys, "keys", "show", "validator", "--home", str(home))[1] == made[1]
+    assert run_cli(["keys", "new", "validator", "main", "--unencrypted", "--home", str(home)]) == 2
+
+
+def test_certificate(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The certificate of the node key, as the registry takes it."""
+    _, made = _json(capsys, "keys", "new", "node", "--unencrypted", "--home", str(home))
+    code, shown = _json(capsys, "keys", "certificate", "--home", str(home))
+    assert (code, shown["node_key"]) == (0, made["public_key"])
+    assert certificate_key(bytes.fromhex(shown["certificate"][2:])) == bytes.fromhex(made["public_key"][2:])
+    assert run_cli(["keys", "certificate", "--home", str(home)]) == 0
+    assert capsys.readouterr().out.strip() == shown["certificate"]
 
 
 def test_invalid_key_name(home: Path) -> None:

@@ -35,8 +35,12 @@ def test_promised_commands() -> None:
     """The nouns and verbs that the documentation promises are there, and verbs of modules too."""
     names = {" ".join(path) for path, _ in _commands(cli)}
     promised = (
-        "testnet up,testnet down,testnet reset,testnet kill,testnet start,init,run,status,keys new,keys show,"
-        "tx transfer,tx wait,tx show,query bank_balance,query account_get,config check,config show,version"
+        "testnet up,testnet down,testnet reset,testnet kill,testnet start,init,run,status,doctor,keys new,keys show,"
+        "keys certificate,card make,card show,join request,join show,join status,"
+        "org propose,org approve,org withdraw,org proposals,"
+        "validator check,validator apply,validator status,validator pause,validator leave,validator rotate-key,"
+        "tx transfer,tx wait,tx show,query bank_balance,query account_get,config check,config show,version,"
+        "incident record,incident replay"
     )
     assert set(promised.split(",")) <= names
 

@@ -13,7 +13,7 @@ from cccnode.types.errors import ErrorSpec
 from p2p.frames import Channel
 from p2p.peers import Counters, Direction, PeerInfo, Traffic
 from storage.index import Index
-from tests.simulation.network import SimulatedNetwork, SimulatedNode
+from tests.simulation.nodes import SimulatedNetwork, SimulatedNode
 
 
 class FakeNetwork:
@@ -76,7 +76,7 @@ class Watched:
             index=self.index,
             indexer=self.indexer,
             genesis=self.network.demo.genesis,
-            organisation="org",
+            organisation=lambda: "org",
             data=Path(),
         )
         self.link_all()

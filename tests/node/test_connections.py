@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from cccnode.node.connections import Connections
-from cccnode.types.errors import NET_CLOSED, NET_UNREACHABLE, fault
+from cccnode.node.connections import NOTICES_MAX, Connections
+from cccnode.types.errors import NET_CLOSED, NET_DUPLICATE, NET_UNREACHABLE, fault
 from p2p.events import DialFailed
 from p2p.frames import Channel
 from p2p.peers import Direction, Refusal
@@ -78,6 +78,35 @@ def test_what_the_replica_asks_for() -> None:
     assert names == [call[0] for call in network.calls]
     connections.on_notice(KEY, "net/DUPLICATE_IDENTITY", "twice")
     assert {"net/DUPLICATE_IDENTITY": "twice"} == connections.notices
+
+
+def test_the_second_process_of_an_identity_knows_it() -> None:
+    """Who refuses us, or ends our link, because of another process with our key is remembered until it takes us."""
+    connections, _, _ = made()
+    changes: list[int] = []
+    connections.on_change = lambda: changes.append(len(connections.twin_at))
+    told, seen = fault(NET_DUPLICATE, told="live_from=a:1"), fault(NET_DUPLICATE, live_from="a:1")
+    connections.on_refused(Refusal(fault=seen, node_key=b"s" * 32, address="a", direction=Direction.OUT))
+    connections.on_refused(Refusal(fault=told, node_key=b"i" * 32, address="a", direction=Direction.IN))
+    assert {} == connections.twin_at
+
+    connections.on_refused(Refusal(fault=told, node_key=KEY, address="a", direction=Direction.OUT))
+    connections.on_lost(b"l" * 32, told)
+    assert {KEY: told, b"l" * 32: told} == connections.twin_at
+    connections.on_peer(peer(KEY))
+    assert {b"l" * 32: told} == connections.twin_at
+    assert [0, 1, 2, 1] == changes
+
+
+def test_invalid_flood_of_notices() -> None:
+    """A peer that invents notices fills no memory; those that are known are still kept up to date."""
+    connections, _, _ = made()
+    for number in range(NOTICES_MAX + 10):
+        connections.on_notice(KEY, f"net/{number}", "first")
+    connections.on_notice(KEY, "net/0", "second")
+
+    assert NOTICES_MAX == len(connections.notices)
+    assert connections.notices["net/0"] == "second"
 
 
 def test_a_failure_in_a_frame_reaches_whoever_stops_the_node() -> None:

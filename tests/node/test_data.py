@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from cccnode.node.data import FOUNDED, found, initialise, open_data, read_home_genesis
+from cccnode.driver.epochs import Identity, current_epoch
+from cccnode.driver.execution import look_ahead
+from cccnode.driver.replica import OpenedJournal
+from cccnode.node.data import UNUSED, found, found_journal, initialise, open_data, open_journal, read_home_genesis
 from cccnode.types.errors import (
     BATCHES_CORRUPT,
     DISK_FAILED,
@@ -19,7 +23,7 @@ from storage.files import RealDisk
 from storage.journal import Journal
 from storage.memory import MemoryDisk, MemoryEngine
 from storage.store import Store
-from tests.simulation.network import STATE_DEPTH, demo_network
+from tests.simulation.nodes import STATE_DEPTH, demo_network
 
 JOURNAL = "journal/0"
 
@@ -30,78 +34,112 @@ def opened_store(disk: MemoryDisk, engine: MemoryEngine | None = None) -> Store:
 
 
 def founded() -> MemoryDisk:
+    """The disk of a home whose key is new."""
     disk = MemoryDisk()
-    disk.replace_file(f"{JOURNAL}/{FOUNDED}", b"")
+    disk.replace_file(UNUSED, b"")
     return disk
 
 
-def voted(disk: MemoryDisk, views: int = 3) -> None:
-    journal, _ = Journal.open(disk, JOURNAL, 0)
+def record(view: int) -> bytes:
+    return encode_record(VoteRecord(Vote(Kind.NULLIFY, nullified(view), 0, bytes(64))))
+
+
+def voted(disk: MemoryDisk, views: int = 3, epoch: int = 0) -> None:
+    """The node votes in the first views of an epoch."""
+    found_journal(disk, epoch)
+    journal = open_journal(disk, epoch).journal
     for view in range(1, views + 1):
-        journal.append(encode_record(VoteRecord(Vote(Kind.NULLIFY, nullified(view), 0, bytes(64)))))
+        journal.append(record(view))
     journal.sync()
 
 
+def may_vote(opened: OpenedJournal) -> bool:
+    assert (opened.journal is None) == (opened.observe is not None)
+    return opened.journal is not None
+
+
+def views(opened: OpenedJournal) -> list[int]:
+    return [held.vote.proposal.view for held in opened.records]
+
+
 def test_genesis_is_written_once() -> None:
-    """The first start writes height 0; later starts read the same header and record from it."""
+    """The first start writes height 0 and the first record; later starts read the same from it."""
     disk, engine = MemoryDisk(), MemoryEngine()
     genesis = demo_network(4).genesis
     first = initialise(opened_store(disk, engine), genesis)
-    again = initialise(opened_store(disk, engine), genesis)
+    store = opened_store(disk, engine)
+    again = initialise(store, genesis)
+    epoch = current_epoch(store, again, Identity(node_key=bytes(32), signers={}))
 
     assert first == again
-    assert 0 == first[0].height
-    assert 4 == len(first[1].validators)
+    assert (0, 0) == (first.height, epoch.number)
+    assert 4 == len(epoch.record.validators)
+    assert (epoch.record_hash, first) == (first.epoch_record_hash, epoch.start)
 
 
-def test_a_founded_validator_votes() -> None:
-    """Only founding makes an empty journal; then the node may vote."""
-    disk = founded()
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
+def test_genesis_looks_ahead() -> None:
+    """Before any block the next record is known and stored: the same members, one epoch later, and no hurry."""
+    store = opened_store(MemoryDisk())
+    header = initialise(store, demo_network(4).genesis)
+    now = current_epoch(store, header, Identity(node_key=bytes(32), signers={})).record
+    ahead, records = look_ahead(structs.replace(now, epoch=1), now)
 
-    assert opened.journal is not None
-    assert opened.observe is None
-    assert [] == list(opened.records)
-    assert 1 == opened.first_sequence
+    assert (ahead, False) == (store.applied.ahead, ahead.due)
+    assert records[ahead.record_hash] == store.epoch_record(ahead.record_hash)
+
+
+# The vote journal of an epoch: which of them a node may begin empty
+
+
+def test_a_new_key_votes() -> None:
+    """A home whose key never signed begins in whatever epoch it is, with an empty journal."""
+    for epoch in (0, 7):
+        opened = open_journal(founded(), epoch)
+
+        assert may_vote(opened)
+        assert ([], 1) == (list(opened.records), opened.first_sequence)
 
 
 def test_what_it_signed_comes_back() -> None:
     """The records of the journal in order, with the sequence of the first, also after old files were dropped."""
     disk = founded()
     voted(disk)
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
-    assert [1, 2, 3] == [record.vote.proposal.view for record in opened.records]
-    assert 1 == opened.first_sequence
+    opened = open_journal(disk, 0)
+    assert ([1, 2, 3], 1) == (views(opened), opened.first_sequence)
 
     pruned = founded()
     journal, _ = Journal.open(pruned, JOURNAL, 0, segment_bytes=1)
     for view in (1, 2, 3):
-        journal.append(encode_record(VoteRecord(Vote(Kind.NULLIFY, nullified(view), 0, bytes(64)))))
+        journal.append(record(view))
         journal.sync()
     journal.prune(3)
-    opened = open_data(pruned, opened_store(pruned), 0, validates=True)
-    assert (3, [3]) == (opened.first_sequence, [record.vote.proposal.view for record in opened.records])
+    opened = open_journal(pruned, 0)
+    assert (3, [3]) == (opened.first_sequence, views(opened))
 
 
 def test_a_journal_that_is_gone() -> None:
     """consensus/JOURNAL_LOST: it must assume that it has voted before, and observes."""
-    disk = MemoryDisk()
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
+    disk = founded()
+    voted(disk)
+    disk.remove_tree(JOURNAL)
 
-    assert opened.journal is None
-    assert NOT_SIGNING_JOURNAL_LOST.name == opened.observe
+    for lost in (disk, MemoryDisk()):
+        opened = open_journal(lost, 0)
+        assert not may_vote(opened)
+        assert NOT_SIGNING_JOURNAL_LOST.name == opened.observe
+        assert not may_vote(open_journal(lost, 0)), "looking does not found one"
 
 
 def test_a_journal_damaged_in_the_middle() -> None:
     """storage/JOURNAL_CORRUPT: a vote may be missing, so none is signed."""
     disk = founded()
     voted(disk)
-    name = next(name for name in disk.list(JOURNAL) if name != FOUNDED)
+    (name,) = disk.list(JOURNAL)
     disk._files[f"{JOURNAL}/{name}"].data[20] ^= 1
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
+    opened = open_journal(disk, 0)
 
-    assert (None, JOURNAL_CORRUPT.name) == (opened.journal, opened.observe)
-    assert [] == list(opened.records)
+    assert not may_vote(opened)
+    assert (JOURNAL_CORRUPT.name, []) == (opened.observe, list(opened.records))
 
 
 def test_a_journal_that_something_else_wrote() -> None:
@@ -110,35 +148,95 @@ def test_a_journal_that_something_else_wrote() -> None:
     journal, _ = Journal.open(disk, JOURNAL, 0)
     journal.append(b"not a record")
     journal.sync()
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
+    opened = open_journal(disk, 0)
 
-    assert (None, JOURNAL_CORRUPT.name) == (opened.journal, opened.observe)
+    assert not may_vote(opened)
+    assert JOURNAL_CORRUPT.name == opened.observe
 
 
 def test_a_torn_tail_is_no_damage() -> None:
     """What was never synced enabled nothing: it is cut off, and the node votes."""
     disk = founded()
     voted(disk)
-    name = next(name for name in disk.list(JOURNAL) if name != FOUNDED)
+    (name,) = disk.list(JOURNAL)
     disk.append(f"{JOURNAL}/{name}", b"\x00\x00\x00\x50torn")
-    opened = open_data(disk, opened_store(disk), 0, validates=True)
+    opened = open_journal(disk, 0)
 
-    assert opened.observe is None
+    assert may_vote(opened)
     assert 3 == len(opened.records)
 
 
-def test_a_node_that_does_not_validate_has_no_journal() -> None:
-    """It opens its batches and nothing else."""
+def test_the_marks_go_with_the_first_record() -> None:
+    """Founded or unused, until the first synced vote: from then on an empty journal is a lost one."""
     disk = founded()
-    opened = open_data(disk, opened_store(disk), 0, validates=False)
+    found_journal(disk, 4)
+    journal = open_journal(disk, 4).journal
+    journal.append(record(1))
+    assert disk.exists(UNUSED)
+    assert disk.exists("journal/4/founded")
+    journal.sync()
 
-    assert (None, None) == (opened.journal, opened.observe)
+    assert not disk.exists(UNUSED)
+    assert ["00000000000000000001.log"] == disk.list("journal/4")
+
+
+def test_power_lost_between_the_first_record_and_the_marks() -> None:
+    """The next start removes them."""
+    disk = founded()
+    found_journal(disk, 4)
+    journal, _ = Journal.open(disk, "journal/4", 4)
+    journal.append(record(1))
+    journal.sync()
+
+    assert [1] == views(open_journal(disk, 4))
+    assert not disk.exists(UNUSED)
+    assert not disk.exists("journal/4/founded")
+
+
+def test_a_founded_epoch_begins_with_an_empty_journal() -> None:
+    """After the first epoch only founding makes one; the epochs around it stay lost."""
+    disk = founded()
+    voted(disk)
+    found_journal(disk, 1)
+
+    assert may_vote(open_journal(disk, 1))
+    assert may_vote(open_journal(disk, 1)), "until something is signed"
+    assert not may_vote(open_journal(disk, 2))
+
+
+def test_an_epoch_that_was_voted_in_is_not_founded_again() -> None:
+    """Executing its first block once more, after a power cut or out of stored blocks, changes nothing."""
+    disk = founded()
+    voted(disk, views=2, epoch=1)
+    found_journal(disk, 1)
+
+    assert ["00000000000000000001.log"] == disk.list("journal/1")
+    assert [1, 2] == views(open_journal(disk, 1))
+
+
+def test_journals_of_old_epochs_are_dropped() -> None:
+    """The current one and the one before stay."""
+    disk = founded()
+    for epoch in range(5):
+        voted(disk, epoch=epoch)
+
+    assert ["3", "4"] == disk.list("journal")
+
+
+def test_whether_votes_may_be_forgotten() -> None:
+    """A home without any journal, and not marked as unused, may have voted in epochs that are yet to come here."""
+    for disk, forgot in ((founded(), False), (MemoryDisk(), True)):
+        assert forgot is open_data(disk, opened_store(disk)).forgot
+
+    disk = founded()
+    voted(disk)
+    assert not open_data(disk, opened_store(disk)).forgot
 
 
 def test_damaged_batches_are_named() -> None:
     """storage/BATCHES_CORRUPT stops the start: its remedy says what to do."""
     disk = founded()
-    opened = open_data(disk, opened_store(disk), 0, validates=False)
+    opened = open_data(disk, opened_store(disk))
     for number in range(3):
         opened.batches.put(bytes([number]) * 32, b"batch", 1)
     opened.batches.sync()
@@ -146,7 +244,7 @@ def test_damaged_batches_are_named() -> None:
     disk._files[f"batches/{name}"].data[30] ^= 1
 
     with pytest.raises(Fault, match=BATCHES_CORRUPT.name):
-        open_data(disk, opened_store(disk), 0, validates=False)
+        open_data(disk, opened_store(disk))
 
 
 def test_found_on_a_real_disk(tmp_path: Path) -> None:
@@ -154,7 +252,7 @@ def test_found_on_a_real_disk(tmp_path: Path) -> None:
     found(tmp_path / "data")
     disk = RealDisk(tmp_path / "data")
 
-    assert disk.exists(f"{JOURNAL}/{FOUNDED}")
+    assert may_vote(open_journal(disk, 0))
     disk.close()
 
 

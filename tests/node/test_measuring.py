@@ -42,14 +42,18 @@ def test_a_scrape_sees_the_node_as_it_is() -> None:
 
 
 def test_counters_kept_elsewhere_rise_by_the_difference() -> None:
-    """Two scrapes do not count the same bytes twice."""
+    """Two scrapes do not count the same bytes, or the same messages, twice."""
     watched = measured()
-    name = 'cccnode_p2p_sent_bytes_total{channel="batch"}'
+    name, messages = (f'cccnode_p2p_sent_{what}_total{{channel="batch"}}' for what in ("bytes", "messages"))
     assert 10 == values(watched)[name]
-    assert 10 == values(watched)[name]
+    found = values(watched)
+    assert 10 == found[name]
     for traffic in watched.p2p.traffic.values():
         traffic.bytes_out += 5
-    assert 15 == values(watched)[name]
+        traffic.frames_out += 1
+    more = values(watched)
+    assert 15 == more[name]
+    assert 1 == more[messages] - found[messages]
 
 
 def test_the_loop_s_lag_is_measured() -> None:

@@ -29,7 +29,7 @@ from cccnode.types.errors import (
     fault,
 )
 from tests.node.support import Watched, peer
-from tests.simulation.network import STATE_DEPTH
+from tests.simulation.nodes import STATE_DEPTH
 
 SECOND = 1_000
 
@@ -101,6 +101,7 @@ def test_expired_needs_all_that_came_before() -> None:
     """With blocks below the window only a node whose index reaches there may say `expired` (J6)."""
     for index, phase in ((True, Phase.EXPIRED), (False, Phase.UNKNOWN)):
         watched = Watched(index=index)
+        watched.run(SECOND)
         shorten_window(watched)
         for _ in range(9):
             watched.send(lifetime_ms=SECOND)
@@ -245,6 +246,7 @@ def test_a_peer_is_well_and_says_that_it_does_not_vote() -> None:
 def test_nobody_is_connected() -> None:
     """net/NO_PEERS, and without a quorum in reach consensus/NO_QUORUM names who is missing."""
     watched = Watched()
+    watched.run(SECOND)
     watched.connections._linked.clear()
     watched.p2p.infos.clear()
 
@@ -388,3 +390,12 @@ def test_reads_see_the_applied_height() -> None:
     assert isinstance(verify_state_proof(proof.proof, b"m/p/bank", proof.state_root, STATE_DEPTH), dict)
     assert proof.state_root == service.status().state_root
     assert service.state() is watched.node.replica.store.state
+
+
+async def test_a_node_that_left_promises_nothing() -> None:
+    """Once the registry lists it no more, what it acknowledged would reach nobody."""
+    watched = Watched()
+    watched.service._registered = lambda: False
+    with pytest.raises(Fault) as refused:
+        await watched.service.submit([b"anything"])
+    assert (refused.value.spec, refused.value.values) == (POOL_NOT_READY, {"state": "not registered"})

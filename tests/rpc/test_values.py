@@ -47,6 +47,11 @@ class Params(Noun, frozen=True, array_like=True, gc=False):
     tags: Annotated[tuple[Hash, ...], Meta(max_length=2)] = ()
 
 
+class Choice(Noun, frozen=True, array_like=True, gc=False):
+    either: Inner | Other
+    colour: Colour
+
+
 VALUE = Everything(3, 2**60, ACCOUNT, bytes(32), Colour.RED, None, (Inner(1),), Other("x"), (True, "y"))
 
 
@@ -100,6 +105,33 @@ def test_reader_defaults() -> None:
 def test_reader_of_tagged_noun() -> None:
     """A message type reads by its fields alone: the tag is the registry's business."""
     assert reader(Inner)({"amount": "5"}) == Inner(5)
+
+
+def test_reader_of_one_of_several() -> None:
+    """One of several message types says which by `type`; an enumeration is its name in lower case."""
+    assert reader(Choice)({"either": {"type": "Other", "text": "x"}, "colour": "red"}) == Choice(Other("x"), Colour.RED)
+    assert reader(Choice)([{"type": "Inner", "amount": "5"}, "red"]) == Choice(Inner(5), Colour.RED)
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "why"),
+    [
+        ([{"text": "x"}, "red"], "params.either.type", "must be one of Inner, Other"),
+        ([{"type": "Third"}, "red"], "params.either.type", "must be one of Inner, Other"),
+        ([{"type": 6}, "red"], "params.either.type", "must be one of Inner, Other"),
+        ([[6, "x"], "red"], "params.either.type", "must be one of Inner, Other"),
+        ([{"type": "Other", "amount": 5}, "red"], "params.either.amount", "is unknown"),
+        ([{"type": "Other"}, "red"], "params.either.text", "is missing"),
+        ([{"type": "Other", "text": "x"}, "RED"], "params.colour", "must be one of red"),
+        ([{"type": "Other", "text": "x"}, 1], "params.colour", "must be one of red"),
+    ],
+)
+def test_invalid_choice(value: Any, where: str, why: str) -> None:
+    """What names no type or member, or has other fields than its type, is refused with its place."""
+    with pytest.raises(ValueFault) as refused:
+        reader(Choice)(value)
+    assert refused.value.where == where
+    assert why in refused.value.why
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""What organisations decide together, in words: proposals, how far they have come, what a transaction did to them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from cccnode.cli.options import Options
+from cccnode.client import Client, ClientError, to_hex, wall_ms
+from cccnode.types import errors
+
+Json = Mapping[str, Any]
+
+_WHAT: Final = {
+    "AdmitOrganisation": ("admit organisation {name}", "รับองค์กร {name}"),
+    "RemoveOrganisation": ("remove organisation {organisation}", "ถอดองค์กร {organisation}"),
+    "AddValidator": ("make {organisation} a validator", "ให้ {organisation} เป็นผู้ตรวจสอบ"),
+    "RemoveValidator": ("let {organisation} validate no more", "ให้ {organisation} เลิกเป็นผู้ตรวจสอบ"),
+    "SetTimers": ("set the timers", "ตั้งค่าเวลา"),
+    "SetLimits": ("set the limits", "ตั้งค่าขีดจำกัด"),
+    "SetPolicy": ("set the policy of {kind}", "ตั้งนโยบายของ {kind}"),
+}
+
+
+def describe(options: Options, change: Json) -> str:
+    """A change in one phrase."""
+    english, thai = _WHAT.get(change["type"], (change["type"], change["type"]))
+    return options.text(english, thai).format_map(change)
+
+
+def progress(options: Options, proposal: Json) -> str:
+    """How many of how many approve, and who."""
+    names = ", ".join(row["organisation"] for row in proposal["approvals"] if row["counts"])
+    count = f"{proposal['approving']}/{proposal['needed']}"
+    said = options.text(f"{count} approvals", f"อนุมัติแล้ว {count}") + (f" ({names})" if names else "")
+    if proposal["reach_needed"]:
+        reach = f"{proposal['reaching']}/{proposal['reach_needed']}"
+        said += options.text(f", reached by {reach}", f" ติดต่อโหนดได้ {reach}")
+    return said
+
+
+def proposal_lines(options: Options, proposals: Sequence[Json]) -> list[tuple[object, ...]]:
+    """A table of open proposals."""
+    return [
+        (
+            row["number"],
+            describe(options, row["change"]),
+            progress(options, row),
+            options.text("by ", "โดย ") + row["proposer"],
+            options.text("ends in ", "เหลือ ") + duration(int(row["expires_ms"]) - wall_ms()),
+        )
+        for row in proposals
+    ]
+
+
+def duration(milliseconds: int) -> str:
+    """A length of time in its largest unit."""
+    seconds = max(0, milliseconds) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def about(proposals: Iterable[Json], kind: str, organisation: str) -> Json | None:
+    """The newest open proposal of a kind about an organisation."""
+    found = None
+    for row in proposals:
+        change = row["change"]
+        if change["type"] == kind and organisation in (change.get("name"), change.get("organisation")):
+            found = row
+    return found
+
+
+async def consequences(node: Client, tx_id: bytes) -> dict[str, Any]:
+    """What the registry says that a transaction did: the events, and in words which proposal and how it stands."""
+    try:
+        found = await node.call("tx_get", tx_id=to_hex(tx_id))
+    except ClientError as error:
+        if error.name != errors.NOT_FOUND.name:
+            raise
+        return {}
+    events = [event[1:] for event in found["receipt"]["events"] if event[0] == "registry"]
+    shown: dict[str, Any] = {"events": events}
+    for name, *fields in events:
+        match name:
+            case "proposed" | "approved" | "withdrawn":
+                shown["proposal"] = fields[0]
+            case "executed":
+                shown["proposal"], shown["decision"] = fields[0], "executed"
+            case "refused":
+                shown["proposal"] = fields[0]
+                shown["decision"] = f"approved, but it cannot be carried out now: {fields[1]} ({fields[2]})"
+            case _:
+                pass
+    return shown

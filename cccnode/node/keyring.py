@@ -1,0 +1,79 @@
+"""The consensus keys of this home, by public key; the registry decides which of them votes (J14).
+
+A key file that appears while the node runs is opened when an epoch first names its key, so a rotated key takes over at
+its epoch without a restart.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import structlog
+
+from cccnode import keys
+from cccnode.config import Config
+from cccnode.crypto.signing import SigningKey
+from cccnode.home import Home
+from cccnode.keys import Role
+from cccnode.types.errors import Fault
+from consensus.config import Sign
+
+_log = structlog.get_logger("keys")
+
+
+def unlock(config: Config) -> tuple[SigningKey, "Keyring"]:
+    """The node key in use, and the consensus keys.
+
+    Raises:
+        Fault: a key file that cannot be read or opened.
+    """
+    file = Path(config.keys.passphrase_file) if config.keys.passphrase_file else None
+    node_key = keys.unlock(config.home.node_key, role=Role.NODE, passphrase=keys.find_passphrase(file))
+    return node_key, Keyring(config.home, file)
+
+
+class Keyring(Mapping[bytes, Sign]):
+    """What signs, by public key: none at a node that only follows, several once a key was rotated."""
+
+    def __init__(self, home: Home, passphrase_file: Path | None) -> None:
+        """Open every consensus key that lies in the home now.
+
+        Raises:
+            Fault: a key file that cannot be read or opened.
+        """
+        self._home, self._passphrase_file = home, passphrase_file
+        self._signers: dict[bytes, Sign] = {}
+        self._refused: set[Path] = set()
+        """Files that appeared later and did not open; told once."""
+        for path in home.validator_keys:
+            self._open(path)
+
+    def __getitem__(self, public_key: bytes) -> Sign:
+        """What signs with that key; a file that came since is opened for it."""
+        if public_key not in self._signers:
+            self._look_for(public_key)
+        return self._signers[public_key]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The public keys that are open."""
+        return iter(self._signers)
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._signers)
+
+    def _look_for(self, public_key: bytes) -> None:
+        """Open the file of that key, if there is one; that another does not open is for the operator, and no crash."""
+        for path in self._home.validator_keys:
+            try:
+                if keys.read(path).public_key == public_key:
+                    self._open(path)
+                    _log.info("a consensus key was added", file=str(path), key=public_key)
+            except Fault as refused:
+                if path not in self._refused:
+                    self._refused.add(path)
+                    _log.warning("a consensus key does not open", reason=str(refused), remedy=refused.spec.remedy)
+
+    def _open(self, path: Path) -> None:
+        passphrase = keys.find_passphrase(self._passphrase_file)
+        key = keys.unlock(path, role=Role.VALIDATOR, passphrase=passphrase)
+        self._signers[key.public_key] = key.sign
