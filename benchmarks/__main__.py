@@ -5,13 +5,14 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import block_validation, network, signatures, state_commit
+from benchmarks import block_validation, consensus, network, signatures, state_commit
 from benchmarks.report import Benchmark, emit
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     signatures.BENCHMARK,
     block_validation.BENCHMARK,
     state_commit.BENCHMARK,
+    consensus.BENCHMARK,
     network.BENCHMARK,
 )
 

@@ -99,7 +99,7 @@ class _Chain:
         return verified
 
     def _execute(self, header: Header, transactions: Sequence[Verified]) -> Outcome:
-        execution = Execution(CITY, self._city.store.state, self._window, header, transactions)
+        execution = Execution(CITY, self._city.store.state, self._window, header, transactions, self._city.record)
         while execution.step(_UNITS):
             pass
         return execution.finish()

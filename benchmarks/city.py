@@ -11,6 +11,7 @@ from typing import Final
 
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.crypto.signing import SigningKey
+from cccnode.driver.epochs import read_record
 from cccnode.node.data import initialise
 from cccnode.types.block import Header
 from cccnode.types.transaction import sign_transaction
@@ -65,11 +66,11 @@ def open_city(accounts: int, *, cache_mb: int) -> Iterator[City]:
                 depth=demo.genesis.document.state_depth,
                 cache_bytes=cache_mb << 20,
             )
-            header, record = initialise(store, demo.genesis)
+            header = initialise(store, demo.genesis)
             yield City(
                 genesis=demo.genesis,
                 header=header,
-                record=record,
+                record=read_record(store, header.epoch_record_hash),
                 store=store,
                 accounts=[entry.account_id() for entry in demo.genesis.accounts],
                 owners=demo.accounts,

@@ -18,6 +18,7 @@ from cccnode.cli.testnet_files import Testnet, TestnetNode, prepare
 from cccnode.config import LOOPBACK, TESTNET_PORT_STEP, split_address
 from cccnode.home import Home
 from cccnode.node.data import found
+from tests.support.proxy import HIDDEN, Line, Proxy, between
 
 READY_S: Final = 300
 """A hundred thousand accounts take a while to read and to hash, four times."""
@@ -106,9 +107,18 @@ class Node:
 
 @contextmanager
 def cluster(
-    *, validators: int, accounts: int, seed: bytes, settings: Mapping[str, object], profile: Path | None = None
+    *,
+    validators: int,
+    accounts: int,
+    seed: bytes,
+    settings: Mapping[str, object],
+    profile: Path | None = None,
+    delay_ms: int = 0,
 ) -> Iterator[tuple[Testnet, list[Node]]]:
-    """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given."""
+    """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given.
+
+    With a delay all connections between nodes go through a proxy that holds everything back for so long, each way.
+    """
     with TemporaryDirectory(prefix="cccnode-network-") as folder:
         network = prepare(
             Home(Path(folder)),
@@ -119,6 +129,7 @@ def cluster(
             settings=settings,
         )
         nodes: list[Node] = []
+        proxy, environments = _delayed(network, delay_ms) if delay_ms else (None, {})
         try:
             for node in network.nodes:
                 if not (node.home.data / "journal").exists():
@@ -134,9 +145,8 @@ def cluster(
                     "--parent",
                     str(os.getpid()),
                 ]
-                nodes.append(
-                    Node(node, command, {} if profile is None else {"CCCNODE_BENCHMARK_PROFILE": str(profile)})
-                )
+                profiling = {} if profile is None else {"CCCNODE_BENCHMARK_PROFILE": str(profile)}
+                nodes.append(Node(node, command, {**environments.get(node.index, {}), **profiling}))
             _until_ready(nodes)
             yield network, nodes
         finally:
@@ -147,6 +157,14 @@ def cluster(
                 running.stop()
             for running in nodes:
                 running.wait()
+            if proxy is not None:
+                proxy.stop()
+
+
+def _delayed(network: Testnet, delay_ms: int) -> tuple[Proxy, dict[int, dict[str, str]]]:
+    proxy, environments = between(network.nodes)
+    proxy.lay(Line(delay_ms=delay_ms), proxy.nodes)
+    return proxy, environments
 
 
 def _until_ready(nodes: Sequence[Node]) -> None:
@@ -163,7 +181,8 @@ def free_ports(validators: int) -> dict[str, int]:
     """Ports for node 0 such that those of all nodes are free now."""
     for base in range(21_000 + os.getpid() % 400 * 20, 32_000, 20):
         ports = {"p2p": base, "rpc": base + 1, "ops": base + 2}
-        if all(_is_free(port + TESTNET_PORT_STEP * index) for port in ports.values() for index in range(validators)):
+        used = (*ports.values(), base + HIDDEN)
+        if all(_is_free(port + TESTNET_PORT_STEP * index) for port in used for index in range(validators)):
             return ports
     raise RuntimeError("no free ports between 21000 and 32000")
 

@@ -36,6 +36,8 @@ class Sent:
     """From due to answered, one for each submission."""
     finality_ms: list[float] = field(default_factory=list)
     """From due to executed at another node, one for each probe."""
+    executed: list[tuple[int, float]] = field(default_factory=list)
+    """For each probe: the height at which another node executed it, and the wall clock in ms when it said so."""
     lost_probes: int = 0
     late_ms: float = 0.0
     """The longest that the load process was behind its own schedule."""
@@ -123,6 +125,7 @@ class Load:
         answer = json.loads(await self._post(node, request))
         if answer.get("result", {}).get("state") == "executed":
             self.sent.finality_ms.append((time.monotonic() - due) * 1_000)
+            self.sent.executed.append((int(answer["result"]["height"]), time.time() * 1_000))
         else:
             self.sent.lost_probes += 1
 

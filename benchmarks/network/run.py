@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from benchmarks.city import SEED
 from benchmarks.network import checks
+from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster
 from benchmarks.network.load import Load
 from benchmarks.network.signing import Signers
@@ -47,6 +48,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--cache-mb", type=int, default=512, help="state cache of each node; default: %(default)s")
     add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
+    add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
     add("--profile", type=Path, metavar="FILE", help="cProfile of node 0's event loop (slows it down)")
 
@@ -61,6 +63,7 @@ def _run(options: argparse.Namespace) -> Figures:
         seed=SEED,
         settings=settings,
         profile=options.profile.absolute() if options.profile else None,
+        delay_ms=options.delay_ms,
     ) as (network, nodes):
         genesis = read_home_genesis(network.home.genesis_file)
         return asyncio.run(_measure(options, nodes, genesis))
@@ -108,9 +111,13 @@ class _Bench:
         return await self._report(self._steps[-1])
 
     async def finality(self) -> Figures:
-        """Single transactions, slowly, each awaited at another node than it was sent to."""
+        """Single transactions, slowly, each awaited at another node than it was sent to; blocks by their own times."""
         rate = 50.0 if self._options.rate == "max" else float(self._options.rate)
-        return await self._report(await self._open_step(rate))
+        said = Said.now(self._watch.nodes)
+        self._load.sent.executed.clear()
+        step = await self._open_step(rate)
+        blocks = blocks_of(step, self._load.sent.executed, said, Said.now(self._watch.nodes), self._options.delay_ms)
+        return {**await self._report(step), **blocks}
 
     async def _search(self) -> float:
         """Short steps upwards until one is not sustained (or downwards until one is): the highest that was."""
@@ -219,7 +226,7 @@ async def _idle(options: argparse.Namespace, watch: Watch, load: Load) -> Figure
 BENCHMARK: Final = Benchmark(
     name="network",
     en="Validators as processes of their own on loopback (TLS, LevelDB), loaded with signed transfers over RPC.",
-    example="--rate 2500 --seconds 60 --json   (or: --finality --seconds 30, or: --idle 30)",
+    example="--rate 2500 --seconds 60 --json   (or: --idle 30, or: --validators 7 --delay-ms 50 --finality)",
     repetitions=1,
     arguments=_arguments,
     run=_run,

@@ -1,6 +1,7 @@
-"""One network for all tests that leave it as they found it: four validators, and four peers that run when needed."""
+"""Networks for all tests that leave them as they found them: `city` has peers too, `town` lies behind a fault proxy."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import Network
+from tests.support.proxy import Line
 
 VALIDATORS = (0, 1, 2, 3)
 PEERS = (4, 5, 6, 7)
@@ -23,17 +25,42 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         network.stop_all()
 
 
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """Four validators that can only talk through a proxy: tests lay the lines between them."""
+    network = Network.prepare(tmp_path_factory.mktemp("town") / "net", validators=4).behind_proxy(seed=1)
+    try:
+        yield network
+    finally:
+        network.stop_all()
+
+
 @pytest.fixture
 async def well(city: Network) -> AsyncIterator[Load]:
     """The shared network with all validators up and voting, and a load that the test may switch on."""
-    if city.broken:
+    async with _up(city) as load:
+        yield load
+
+
+@pytest.fixture
+async def wired(town: Network) -> AsyncIterator[Load]:
+    """The same for the network behind the proxy: all lines open, nobody frozen."""
+    town.thaw(*town.processes)
+    town.proxy.lay(Line(), VALIDATORS)
+    async with _up(town) as load:
+        yield load
+
+
+@asynccontextmanager
+async def _up(network: Network) -> AsyncIterator[Load]:
+    if network.broken:
         pytest.fail("the shared network did not come up for an earlier test")
-    city.broken = True
-    city.start(*(index for index in VALIDATORS if index not in city.processes))
-    async with city.clients() as clients:
-        await city.validating(clients, *VALIDATORS)
-        city.broken = False
-        yield Load(city, clients, VALIDATORS)
+    network.broken = True
+    network.start(*(index for index in VALIDATORS if index not in network.processes))
+    async with network.clients() as clients:
+        await network.validating(clients, *VALIDATORS)
+        network.broken = False
+        yield Load(network, clients, VALIDATORS)
 
 
 @pytest.fixture

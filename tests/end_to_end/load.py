@@ -15,7 +15,8 @@ from cccnode.crypto.hashing import ZERO
 from cccnode.types.addresses import account_text
 from cccnode.types.limits import SALT_BYTES
 from cccnode.types.transaction import sign_transaction
-from genesis.bootstrap import ASSET, BALANCE
+from genesis.bootstrap import ASSET
+from genesis.document import read_genesis
 from tests.end_to_end.processes import Network, equal_roots, height, many
 from tests.end_to_end.waiting import beats, until
 
@@ -29,6 +30,7 @@ NOBODY = to_hex(ZERO)
 class Sent:
     """A transfer of one unit, and what the node said that it was given to."""
 
+    node: int
     tx_id: bytes
     raw: bytes
     valid_until_ms: int
@@ -55,9 +57,14 @@ class Load:
 
     def __init__(self, network: Network, clients: Sequence[Client], targets: Sequence[int]) -> None:
         self.clients, self.targets = clients, list(targets)
+        self.at_once = 1
+        """Transfers in one submission."""
         self.sent: list[Sent] = []
         self.chain = bytes.fromhex(network.testnet.shape.chain[2:])
         self.owners = [network.account(name) for name in network.testnet.account_names()]
+        genesis = read_genesis(network.testnet.home.genesis_file.read_bytes())
+        self.organisations = [row.account_id() for row in genesis.accounts if row.kind == "organisation"]
+        self.supply = sum(int(row.balances.get(ASSET, 0)) for row in genesis.accounts)
 
     @property
     def acknowledged(self) -> list[Sent]:
@@ -84,13 +91,33 @@ class Load:
         except ClientError:
             pass  # the node was killed meanwhile: nobody promised anything
         finally:
-            sent = Sent(tx_id=tx_id, raw=raw, valid_until_ms=until_ms, acknowledged=acknowledged)
+            sent = Sent(node=node, tx_id=tx_id, raw=raw, valid_until_ms=until_ms, acknowledged=acknowledged)
             self.sent.append(sent)
         return sent
 
-    def sign(self, lifetime_ms: int = LIFETIME_MS) -> tuple[bytes, bytes, int]:
-        """A transfer that was not sent yet: id, bytes, deadline."""
-        sender = self.owners[len(self.sent) % 2]
+    async def send_batch(self, node: int, count: int) -> None:
+        """So many more in one submission, at one node."""
+        signed = [self.sign(number=len(self.sent) + at) for at in range(count)]
+        answers = None
+        try:
+            answers = await self.clients[node].submit_batch([raw for _, raw, _ in signed])
+        except ClientError:
+            pass  # as in `send`
+        finally:
+            self.sent += [
+                Sent(
+                    node=node,
+                    tx_id=tx_id,
+                    raw=raw,
+                    valid_until_ms=until,
+                    acknowledged=bool(answers and not answers[at].error),
+                )
+                for at, (tx_id, raw, until) in enumerate(signed)
+            ]
+
+    def sign(self, lifetime_ms: int = LIFETIME_MS, *, number: int | None = None) -> tuple[bytes, bytes, int]:
+        """A transfer that was not sent yet: id, bytes, deadline; it is the next one, or that `number`."""
+        sender = self.owners[(len(self.sent) if number is None else number) % 2]
         until_ms = wall_ms() + lifetime_ms
         tx_id, raw = sign_transaction(
             chain=self.chain,
@@ -116,8 +143,8 @@ class Load:
         return await self.clients[node].wait(sent.tx_id, valid_until_ms=sent.valid_until_ms, timeout_ms=LIFETIME_MS)
 
     async def balances(self, node: int) -> list[int]:
-        """What the three accounts and the treasury own, by one node's word: all money there is."""
-        accounts = [*(owner.account for owner in self.owners), TREASURY]
+        """What the three accounts, the treasury and the organisations own, by one node's word: all money there is."""
+        accounts = [*(owner.account for owner in self.owners), TREASURY, *self.organisations]
         answers = await many(
             self.clients[node], "bank_balance", [{"account": account_text(account)} for account in accounts]
         )
@@ -126,16 +153,23 @@ class Load:
     async def _run(self) -> None:
         async for _ in beats(PER_SECOND):
             if self.targets:
-                await self.send(self.targets[len(self.sent) % len(self.targets)])
+                node = self.targets[len(self.sent) // self.at_once % len(self.targets)]
+                await (self.send(node) if self.at_once == 1 else self.send_batch(node, self.at_once))
 
 
-async def exactly_once(load: Load, nodes: Sequence[int], before: Picture, *, lost: Sequence[Sent] = ()) -> None:
-    """Every acknowledged transfer is executed once, at one place on every node, except the `lost`; money agrees."""
+async def exactly_once(
+    load: Load, nodes: Sequence[int], before: Picture, *, lost: Sequence[Sent] = (), alone: bool = True
+) -> None:
+    """Every acknowledged transfer is executed once, at one place on every node, except the `lost`; money agrees.
+
+    `alone`: nobody but loads has sent anything meanwhile.
+    """
     first = nodes[0]
     promised = [sent for sent in load.acknowledged if sent not in lost]
     assert promised
     for sent in promised:
-        assert (await load.decided(first, sent))["outcome"] == "ok"
+        became = await load.decided(first, sent)
+        assert became.get("outcome") == "ok", f"number {load.sent.index(sent)}, sent to node {sent.node}: {became}"
     await equal_roots([load.clients[node] for node in nodes])  # a peer executes a moment after the validators
     said = [await many(load.clients[node], "tx_status", [sent.question for sent in promised]) for node in nodes]
     for node, answers in zip(nodes, said, strict=True):
@@ -145,10 +179,12 @@ async def exactly_once(load: Load, nodes: Sequence[int], before: Picture, *, los
     assert set(now.decided.values()) <= {1}
     assert all(now.decided[to_hex(sent.tx_id)] for sent in promised)
     supplies = [await load.clients[node].call("bank_asset") for node in nodes]
-    assert {supply["supply"] for supply in supplies} == {str(BALANCE * 3)}
+    assert {supply["supply"] for supply in supplies} == {str(load.supply)}
+    own = {to_hex(sent.tx_id) for sent in load.sent}
+    moved = sum(times for tx_id, times in (now.decided - before.decided).items() if alone or tx_id in own)
     for owned in now.owned:
-        assert sum(owned) == BALANCE * 3
-        assert owned[2] - before.owned[0][2] == now.decided.total() - before.decided.total()
+        assert sum(owned) == load.supply
+        assert owned[2] - before.owned[0][2] == moved
 
 
 async def picture(load: Load, nodes: Sequence[int]) -> Picture:

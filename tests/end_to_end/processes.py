@@ -15,12 +15,14 @@ from typing import Any
 from cccnode import keys
 from cccnode.cli.testnet_files import Testnet, TestnetNode, check_ports, prepare
 from cccnode.client import Account, Client, ClientError
+from cccnode.config import LOOPBACK, TESTNET_PORT_STEP
 from cccnode.home import Home
 from cccnode.keys import Role
 from cccnode.types.certificate import signer_indices
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import account_id
 from tests.end_to_end.waiting import until
+from tests.support.proxy import HIDDEN, Proxy, between
 
 ROOT = Path(__file__).resolve().parents[2]
 CCCNODE = (sys.executable, "-m", "cccnode")
@@ -38,6 +40,7 @@ def ports(nodes: int = 8) -> dict[str, int]:
         found = {"p2p": base, "rpc": base + 1, "ops": base + 2}
         try:
             check_ports(found, nodes=nodes)
+            check_ports({**found, "p2p": base + HIDDEN}, nodes=nodes)
         except Fault:
             continue
         return found
@@ -78,21 +81,50 @@ class Network:
     def __init__(self, testnet: Testnet) -> None:
         self.testnet = testnet
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.guests: dict[int, TestnetNode] = {}
+        """Nodes of organisations that genesis does not know; their numbers follow those of the others."""
+        self.environment: dict[int, dict[str, str]] = {}
+        """What a node finds in its environment beside what this process has."""
         self.broken = False
         """Whether it failed to come up: the tests that share it then fail at once."""
+        self._proxy: Proxy | None = None
 
     @classmethod
     def prepare(cls, folder: Path, *, settings: Mapping[str, object] | None = None, **shape: Any) -> "Network":
         """Homes for a network, in a folder."""
         chosen = {"mempool.pending_per_payer_max": 100_000, "storage.cache_mb": 16, **(settings or {})}
-        nodes = shape.get("validators", 4) + shape.get("peers", 0)
+        nodes = shape.get("validators", 4) + shape.get("peers", 0) + shape.pop("guests", 0)
         free = shape.pop("ports", None) or ports(nodes)
         return cls(prepare(Home(folder), **{"validators": 4, **shape}, ports=free, settings=chosen))
 
+    def behind_proxy(self, *, seed: int = 0) -> "Network":
+        """Put a proxy at every registered address; the nodes listen beside it."""
+        self._proxy, self.environment = between(self.testnet.nodes, seed=seed)
+        return self
+
+    @property
+    def proxy(self) -> Proxy:
+        """The lines between the nodes, where there is a proxy."""
+        assert self._proxy is not None, "not behind a proxy"
+        return self._proxy
+
     # Processes
 
+    @property
+    def nodes(self) -> list[TestnetNode]:
+        """All of them, guests last."""
+        return [*self.testnet.nodes, *self.guests.values()]
+
     def node(self, index: int) -> TestnetNode:
-        return self.testnet.node(index)
+        return self.guests.get(index) or self.testnet.node(index)
+
+    def invite(self) -> TestnetNode:
+        """Ports and a folder for one more node, which its operator has yet to fill."""
+        index, shape = len(self.nodes), self.testnet.shape
+        places = {name: f"{LOOPBACK}:{port + index * TESTNET_PORT_STEP}" for name, port in shape.ports.items()}
+        home = Home(self.testnet.home.root.parent / f"guest{index}")
+        self.guests[index] = TestnetNode(index=index, home=home, **places)
+        return self.guests[index]
 
     def start(self, *indices: int, program: Sequence[str] = CCCNODE, env: Mapping[str, str] | None = None) -> None:
         """Start nodes; they end with this test, however it ends."""
@@ -108,7 +140,7 @@ class Network:
                     stdout=log,
                     stderr=log,
                     cwd=ROOT,
-                    env={**os.environ, **(env or {})},
+                    env={**os.environ, **self.environment.get(index, {}), **(env or {})},
                     start_new_session=True,
                 )
 
@@ -124,6 +156,16 @@ class Network:
         """End nodes in order, as an operator does."""
         self.kill(*indices, how=signal.SIGTERM)
 
+    def freeze(self, *indices: int) -> None:
+        """Let nodes do nothing at all (SIGSTOP): their connections stay, their timers run out meanwhile."""
+        for index in indices:
+            self.processes[index].send_signal(signal.SIGSTOP)
+
+    def thaw(self, *indices: int) -> None:
+        """Let frozen nodes go on."""
+        for index in indices:
+            self.processes[index].send_signal(signal.SIGCONT)
+
     def exit_code(self, index: int) -> int:
         """Wait for a node that ends by itself."""
         return self.processes.pop(index).wait(END_S)
@@ -131,6 +173,12 @@ class Network:
     def stop_all(self) -> None:
         """Leave nothing behind."""
         self.kill(*list(self.processes))
+        if self._proxy is not None:
+            self._proxy.stop()
+
+    def open_files(self, index: int) -> int:
+        """How many files and sockets a running node holds."""
+        return len(list(Path(f"/proc/{self.processes[index].pid}/fd").iterdir()))
 
     def log(self, index: int) -> str:
         """Everything a node said."""
@@ -142,7 +190,7 @@ class Network:
     async def clients(self) -> AsyncIterator[list[Client]]:
         """A client of every node, running or not."""
         async with AsyncExitStack() as stack:
-            yield [await stack.enter_async_context(Client(node.rpc)) for node in self.testnet.nodes]
+            yield [await stack.enter_async_context(Client(node.rpc)) for node in self.nodes]
 
     def account(self, name: str) -> Account:
         """A funded account."""
@@ -159,7 +207,7 @@ class Network:
 
         seen: dict[int, tuple[str, list[str]]] = {}
         for index in indices:
-            await until(lambda index=index: well(index), f"node {index} validates: {seen}")
+            await until(lambda index=index: well(index), lambda index=index: f"node {index} validates: {seen}")
 
     async def observing(self, clients: Sequence[Client], index: int, reason: str) -> dict[str, Any]:
         """Wait until a node observes for this reason; its status."""
@@ -220,6 +268,17 @@ async def signed_by(client: Client, first: int, last: int) -> set[int]:
         if block["certificate"] is not None:
             seen.update(signer_indices(bytes.fromhex(block["certificate"]["bitmap"][2:])))
     return seen
+
+
+async def headers(client: Client, first: int, last: int) -> list[dict[str, Any]]:
+    """The headers of these heights."""
+    return await many(client, "chain_header", [{"height": str(at)} for at in range(first, last + 1)])
+
+
+async def skipped_views(client: Client, below: int, last: int) -> int:
+    """Views without a block between the block of height `below` and that of height `last`."""
+    rows = await headers(client, below + 1, last)
+    return sum(int(row["view"]) - int(row["parent_view"]) - 1 for row in rows)
 
 
 async def refused(call: Any) -> ClientError:

@@ -13,8 +13,9 @@ async def test_peers_follow(city: Network, well: Load) -> None:
     async with well.running():
         await advance(well.clients[0])
         city.start(*PEERS)
+        seen: dict[int, object] = {}
         for peer in PEERS:
-            await until(lambda peer=peer: _follows(well, peer), f"peer {peer} is at the tip and has nothing to report")
+            await until(lambda peer=peer: _follows(well, peer, seen), lambda: f"peers are at the tip: {seen}")
         await well.final_everywhere([PEERS[0], *VALIDATORS, *PEERS[1:]])
         well.targets = [0, 1, 2, *PEERS]
         city.kill(3)
@@ -35,11 +36,11 @@ async def test_peers_follow(city: Network, well: Load) -> None:
     city.stop(*PEERS)
 
 
-async def _follows(load: Load, peer: int) -> bool:
+async def _follows(load: Load, peer: int, seen: dict[int, object]) -> bool:
     """Near the tip of a chain that grows, and nothing to say but that it has no vote."""
     status = await load.clients[peer].status()
     near = int(status["height"]) + 20 >= await height(load.clients[0])
-    said = (status["validator"], status["state"], codes(status))
+    said = seen[peer] = (status["validator"], status["state"], codes(status))
     return near and said == (None, "observing", ["consensus/NOT_A_VALIDATOR"])
 
 

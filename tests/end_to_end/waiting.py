@@ -15,7 +15,7 @@ QUIET_TRIES = 25
 """How often something must be seen unchanged before it counts as standing still."""
 
 
-async def until(seen: Callable[[], Awaitable[T]], what: str, *, tries: int = TRIES) -> T:
+async def until(seen: Callable[[], Awaitable[T]], what: str | Callable[[], str], *, tries: int = TRIES) -> T:
     """The first answer of `seen` that is true; a node that does not answer yet is asked again."""
     last: object = None
     for _ in range(tries):
@@ -28,7 +28,8 @@ async def until(seen: Callable[[], Awaitable[T]], what: str, *, tries: int = TRI
                 return answer
             last = answer
         await asyncio.sleep(POLL_S)
-    raise AssertionError(f"never came: {what}; last seen: {last!r}")
+    wanted = what if isinstance(what, str) else what()  # A text that tells what was seen is made at the end.
+    raise AssertionError(f"never came: {wanted}; last seen: {last!r}")
 
 
 async def stands_still(seen: Callable[[], Awaitable[object]], what: str) -> None:

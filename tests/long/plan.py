@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-BENCHMARKS = ("signatures", "block_validation", "state_commit", "network")
+BENCHMARKS = ("signatures", "block_validation", "state_commit", "consensus", "network")
 """Names of `python -m benchmarks NAME`."""
 
 
@@ -35,8 +35,11 @@ def steps() -> tuple[Step, ...]:
             "--ignore=tests/tidy",
             "--ignore=tests/end_to_end",
         ),
-        *_campaign("consensus", seeds=1_000, at_once=50),
-        *_campaign("network", seeds=150, at_once=10),
+        Step(name="mutants", key="mutants", arguments=("-m", "tests.simulation", "--mutants", "--json"), summary=True),
+        *_twins("three_views", "--rounds", "3"),
+        *_twins("two_views", "--rounds", "2", "--leaders"),
+        *_campaign("consensus", seeds=5_000, at_once=250),
+        *_campaign("network", seeds=500, at_once=10),
         *(
             Step(name=name, key=name, arguments=("-m", "benchmarks", name, "--json"), summary=True)
             for name in BENCHMARKS
@@ -46,6 +49,11 @@ def steps() -> tuple[Step, ...]:
 
 def _pytest(name: str, *options: str) -> Step:
     return Step(name=name, key=name, arguments=("-m", "pytest", "-q", *options), summary=False)
+
+
+def _twins(name: str, *options: str) -> list[Step]:
+    command = ("-m", "tests.simulation.twins", *options, "--json")
+    return [Step(name=f"twins_{name}", key=f"twins_{name}", arguments=command, summary=True)]
 
 
 def _campaign(profile: str, *, seeds: int, at_once: int) -> list[Step]:

@@ -6,13 +6,13 @@ from tests.long.plan import BENCHMARKS, last_object, merged, steps
 
 
 def test_full_counts() -> None:
-    """1,000 consensus seeds and 150 network seeds, each seed once, and every benchmark."""
+    """5,000 consensus seeds and 500 network seeds, each seed once; all mutants, all twins, and every benchmark."""
     keys = [step.key for step in steps()]
     seeds = {name: sum(int(step.arguments[5]) for step in steps() if step.name == name) for name in _CAMPAIGNS}
 
     assert len(set(keys)) == len(keys)
-    assert {"simulation_consensus": 1_000, "simulation_network": 150} == seeds
-    assert set(BENCHMARKS) <= set(keys)
+    assert {"simulation_consensus": 5_000, "simulation_network": 500} == seeds
+    assert {*BENCHMARKS, "mutants", "twins_three_views", "twins_two_views"} <= set(keys)
 
 
 def test_merged_counts_add_up() -> None:

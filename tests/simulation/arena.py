@@ -1,4 +1,4 @@
-"""The simulated world: time, links, the blocks that exist, and the audit of what honest validators did."""
+"""The simulated world: time, links that lose, delay, double and hold messages, and the blocks that exist."""
 
 import heapq
 import random
@@ -7,15 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cccnode.crypto.hashing import ZERO
 from cccnode.types.block import Header
-from cccnode.types.validators import quorum
-from cccnode.types.vote import Kind, Proposal, Vote
-from tests.simulation.fakes import Signatures
+from cccnode.types.vote import Proposal
+from tests.simulation.auditor import Auditor, Violation
+from tests.simulation.fakes import RealSignatures, Signatures
 
+HELD_MAX = 400
+"""Messages that a clogged link holds back; beyond it they are lost, as in any queue."""
 
-class Violation(Exception):
-    """Something that must never happen did."""
+__all__ = ["Arena", "Violation", "Weather"]
 
 
 @dataclass(slots=True)
@@ -34,28 +34,31 @@ class Arena:
     """Everything that the nodes of one seed share."""
 
     rng: random.Random
-    count: int
-    byzantine: frozenset[int]
     weather: Weather
     heal_ms: int
+    audit: Auditor
     now: int = 0
     sequence: int = 0
     digest: int = 0
     coverage: Counter[str] = field(default_factory=Counter)
-    signatures: Signatures = field(default_factory=Signatures)
+    signatures: Signatures | RealSignatures = field(default_factory=Signatures)
     heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = field(default_factory=list)
     groups: list[int] | None = None
-    """Which side of the partition a validator is on."""
+    """Which side of the partition an identity is on."""
     cut: set[tuple[int, int]] = field(default_factory=set)
     """Single links that are down, one direction each."""
+    clogged: set[int] = field(default_factory=set)
+    """Identities whose links hold everything back."""
+    held: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    """(source, target, delivery) of what is held back."""
+    dead: set[int] = field(default_factory=set)
+    """Identities that never come back."""
     blocks: dict[bytes, tuple[Header, tuple[bytes, ...]]] = field(default_factory=dict)
     """Every block that anybody made."""
-    proposed: dict[int, list[Proposal]] = field(default_factory=lambda: defaultdict(list))
-    final: dict[int, bytes] = field(default_factory=dict)
-    """The one final chain: what any honest node delivered, by height."""
-    released: set[tuple[int, Kind, Proposal]] = field(default_factory=set)
-    """Votes that left an honest node or are durable at it, and every vote of the others."""
-    own: dict[tuple[int, int], dict[Kind, Proposal]] = field(default_factory=lambda: defaultdict(dict))
+    proposed: dict[tuple[int, int], list[Proposal]] = field(default_factory=lambda: defaultdict(list))
+    """By epoch and view."""
+    withheld: dict[bytes, frozenset[int]] = field(default_factory=dict)
+    """Who can have a block's contents from its leader, where that is not everybody."""
 
     @property
     def healed(self) -> bool:
@@ -76,15 +79,39 @@ class Arena:
         """Mix what happens into the digest of the run."""
         self.digest = zlib.crc32(raw, self.digest ^ (self.now << 8 | who) & 0xFFFFFFFF)
 
+    # ----- links
+
     def connected(self, source: int, target: int) -> bool:
         """Whether a message sent now can arrive."""
+        if source in self.dead or target in self.dead:
+            return False
         if self.healed:
             return True
         if self.groups is not None and self.groups[source] != self.groups[target]:
             return False
         return (source, target) not in self.cut
 
-    def deliveries(self) -> list[int]:
+    def carry(self, source: int, target: int, delivery: Callable[[], None]) -> None:
+        """One message from one identity to another: held back, lost, doubled or just late."""
+        if not self.healed and (source in self.clogged or target in self.clogged):
+            self.coverage["messages_held"] += 1
+            if len(self.held) < HELD_MAX:
+                self.held.append((source, target, delivery))
+            return
+        for delay in self._delays():
+            self.after(delay, delivery)
+
+    def unclog(self, identity: int) -> None:
+        """What an identity's links held back flows again, in any order."""
+        self.clogged.discard(identity)
+        held, self.held = self.held, []
+        for source, target, delivery in held:
+            if source in self.clogged or target in self.clogged:
+                self.held.append((source, target, delivery))
+            else:
+                self.after(self.rng.randint(1, 200), delivery)
+
+    def _delays(self) -> list[int]:
         """Delays of the copies of one message that arrive: none, one or two."""
         if self.healed:
             return [self.rng.randint(5, 60)]
@@ -99,46 +126,8 @@ class Arena:
             delays.append(self.rng.randint(low, 2 * high))
         return delays
 
-    # ----- the audit
-
-    def release(self, vote: Vote) -> None:
-        """An honest vote became durable or left its node: it must fit all earlier ones of that view."""
-        signer, view = vote.signer, vote.proposal.view
-        entry = (signer, vote.kind, vote.proposal)
-        if entry in self.released:
-            return
-        self.released.add(entry)
-        if signer in self.byzantine:
-            return
-        own = self.own[signer, view]
-        own.setdefault(vote.kind, vote.proposal)
-        if own[vote.kind] != vote.proposal or (Kind.NULLIFY in own and Kind.FINALIZE in own):
-            raise Violation(f"honest validator {signer} contradicts itself in view {view}: {sorted(own)}")
-
-    def deliver_final(self, height: int, delivered: bytes, who: int) -> None:
-        """A node says that a block is final: all must say the same."""
-        if self.final.setdefault(height, delivered) != delivered:
-            raise Violation(f"fork at height {height}, seen by validator {who}")
-
-    def audit_certificates(self) -> None:
-        """From all votes that exist: no finalized and nullified view, no two notarizations of a view."""
-        need = quorum(self.count)
-        counts = Counter((kind, proposal) for _, kind, proposal in self.released)
-        certified: dict[Kind, dict[int, set[bytes]]] = {kind: defaultdict(set) for kind in Kind}
-        for (kind, proposal), votes in counts.items():
-            if votes >= need:
-                certified[kind][proposal.view].add(proposal.block_id)
-        notarized, nullified = certified[Kind.NOTARIZE], certified[Kind.NULLIFY]
-        for view in certified[Kind.FINALIZE]:
-            if view in nullified:
-                raise Violation(f"view {view} is finalized and nullified")
-        for view, blocks in notarized.items():
-            if len(blocks) > 1:
-                raise Violation(f"view {view} has two notarizations")
-        known = set(self.final.values()) | {ZERO}
-        self.coverage["views_notarized_and_nullified"] += len(notarized.keys() & nullified.keys())
-        self.coverage["views_nullified"] += len(nullified)
-        self.coverage["notarized_orphans"] += sum(
-            block not in known for blocks in notarized.values() for block in blocks
-        )
-        self.coverage["blocks"] += len(self.final)
+    def calm(self) -> None:
+        """The links are sound again."""
+        self.groups, self.cut = None, set()
+        for identity in sorted(self.clogged):
+            self.unclog(identity)

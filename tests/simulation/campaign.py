@@ -1,12 +1,15 @@
 """Many seeds of one profile in several processes, and one summary of what they showed."""
 
 import hashlib
+import logging
 import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+
+import structlog
 
 from tests.simulation.result import Result
 
@@ -28,6 +31,11 @@ class Summary:
     hash: str = ""
 
 
+def quiet() -> None:
+    """Nodes that crash and lie have much to say; the seed tells it all."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def _runner(profile: str) -> Callable[[int], Result]:
     runner: Callable[[int], Result] = import_module(f"tests.simulation.{profile}").run_seed
     return runner
@@ -42,7 +50,7 @@ def campaign(profile: str, first: int, seeds: int, *, progress: bool, processes:
     """Run the seeds; results join in the order of the seeds, however the processes finish."""
     tasks = [(profile, seed) for seed in range(first, first + seeds)]
     summary, coverage, digest = Summary(profile, seeds, first), Counter[str](), hashlib.sha256()
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, quiet) as pool:
         for seed, result in pool.imap(_one, tasks, chunksize=4):
             coverage += result.coverage
             digest.update(f"{seed}:{result.hash}\n".encode())

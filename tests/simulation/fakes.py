@@ -5,6 +5,8 @@ from hashlib import blake2b
 
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.merkle import EMPTY_ROOT
+from cccnode.crypto.signing import SigningKey
+from cccnode.crypto.verifying import verify_many
 from cccnode.types.block import HEADER_VERSION, Header, block_id, body_root
 from cccnode.types.validators import EpochRecord, Limits, Timers, Validator, epoch_record_hash
 from consensus.config import Config, Root
@@ -37,9 +39,29 @@ class Signatures:
         ]
 
 
-def key_of(index: int) -> bytes:
-    """Consensus key of a validator."""
-    return b"key" + index.to_bytes(29, "big")
+class RealSignatures:
+    """Ed25519 as the node has it, for the runs that are to show that nothing depends on the stand-in."""
+
+    def signer(self, key: bytes) -> Callable[[bytes], bytes]:
+        """The signing function of one key: its bytes are the seed."""
+        return SigningKey(key).sign
+
+    verify_many = staticmethod(verify_many)
+
+
+def real_public_key(key: bytes) -> bytes:
+    """The public key of a seed."""
+    return SigningKey(key).public_key
+
+
+def same_key(key: bytes) -> bytes:
+    """The stand-in knows no secret keys."""
+    return key
+
+
+def key_of(index: int, generation: int = 0) -> bytes:
+    """Consensus key of a validator; rotating it gives the next generation."""
+    return b"key" + generation.to_bytes(4, "big") + index.to_bytes(25, "big")
 
 
 def node_of(index: int) -> bytes:
@@ -49,8 +71,21 @@ def node_of(index: int) -> bytes:
 
 def epoch_record(count: int, timers: Timers) -> EpochRecord:
     """An epoch of `count` validators with one node each."""
-    validators = tuple(Validator(f"org{index}", key_of(index), (node_of(index),)) for index in range(count))
-    return EpochRecord(0, validators, Limits(), timers, ())
+    return record_of(0, [(index, 0) for index in range(count)], timers)
+
+
+def record_of(
+    epoch: int,
+    members: Sequence[tuple[int, int]],
+    timers: Timers,
+    public: Callable[[bytes], bytes] = same_key,
+) -> EpochRecord:
+    """The record of an epoch whose validators are these (identity, key generation), in this order."""
+    validators = tuple(
+        Validator(f"org{identity}", public(key_of(identity, generation)), (node_of(identity),))
+        for identity, generation in members
+    )
+    return EpochRecord(epoch, validators, Limits(), timers, ())
 
 
 def genesis_header(record: EpochRecord) -> Header:
@@ -61,8 +96,8 @@ def genesis_header(record: EpochRecord) -> Header:
     )  # fmt: skip
 
 
-def config_of(record: EpochRecord, me: int | None, root: Root | None = None) -> Config:
-    """The engine's configuration; the root is genesis unless given."""
+def config_of(record: EpochRecord, me: int | None, root: Root | None = None, *, watch: bool = False) -> Config:
+    """The engine's configuration in the first epoch; the root is genesis unless given."""
     header = genesis_header(record)
     genesis = block_id(header)
     return Config(
@@ -73,6 +108,7 @@ def config_of(record: EpochRecord, me: int | None, root: Root | None = None) -> 
         boundary_id=genesis,
         me=me,
         root=root or Root(header=header, block_id=genesis, view=0),
+        watch=watch,
     )
 
 
@@ -87,12 +123,14 @@ def make_header(
     time_ms: int = 0,
     state_root: bytes = ZERO,
     history_root: bytes = ZERO,
+    record: EpochRecord | None = None,
+    next_record_hash: bytes = ZERO,
 ) -> Header:
-    """A valid child of `parent`; one transaction of 100 bytes in each batch."""
+    """A valid child of `parent`; one transaction of 100 bytes in each batch.  `record`: of its epoch, if another."""
     return Header(
         HEADER_VERSION,
         CHAIN,
-        0,
+        parent.epoch if record is None else record.epoch,
         view,
         parent.height + 1,
         block_id(parent),
@@ -106,7 +144,7 @@ def make_header(
         state_root,
         ZERO,
         history_root,
-        parent.epoch_record_hash,
-        ZERO,
+        parent.epoch_record_hash if record is None else epoch_record_hash(record),
+        next_record_hash,
         ZERO,
     )

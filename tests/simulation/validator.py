@@ -1,66 +1,79 @@
-"""One simulated validator: the real engine, with a driver that loses, delays, crashes and restarts."""
+"""One simulated validator: the real engine with a driver that loses, delays, crashes, restarts, epoch after epoch."""
 
 import random
+from collections import deque
 from typing import TYPE_CHECKING
 
 from cccnode.crypto.hashing import ZERO, tagged
 from cccnode.crypto.merkle import Frontier
 from cccnode.types.block import Header, block_id
-from cccnode.types.validators import EpochRecord
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST
 from cccnode.types.vote import Kind, Vote
 from consensus.config import Root
-from consensus.effects import (
-    Alarm,
-    Blame,
-    Build,
-    CheckBody,
-    Effect,
-    EvidenceFound,
-    Finalized,
-    Persist,
-    Send,
-)
+from consensus.effects import Alarm, Blame, Build, CheckBody, Effect, EvidenceFound, Finalized, Persist, Send
 from consensus.engine import Engine
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
-from consensus.messages import ProposalMessage, VotesMessage, decode_message, encode_message
+from consensus.messages import Message, ProposalMessage, VotesMessage, decode_message
 from consensus.records import VoteRecord, decode_record, encode_record, record_view
 from tests.simulation.arena import Arena, Violation
-from tests.simulation.fakes import config_of, key_of, make_header, node_of
+from tests.simulation.fakes import make_header, node_of
 
 if TYPE_CHECKING:
     from tests.simulation.consensus import Simulation
+
+EARLY_MAX = 256
+"""Messages of the next epoch that are kept."""
+FOLLOW_MS = 500
+"""How often a node that is no validator looks for new blocks."""
 
 
 class SimulatedValidator:
     """An identity's engine with its disk.  Twins are two of them with one identity."""
 
-    def __init__(self, simulation: "Simulation", index: int, half: int, record: EpochRecord) -> None:
-        """A validator with an empty disk; `start` gives it life."""
+    def __init__(self, simulation: "Simulation", index: int, half: int) -> None:
+        """A node with an empty disk; `start` gives it life."""
         self.simulation = simulation
+        self.plan = simulation.plan
         self.world: Arena = simulation.world
         self.rng: random.Random = simulation.world.rng
         self.index, self.half = index, half
-        self.honest = index not in self.world.byzantine
-        self.record = record
-        config = config_of(record, index)
-        self.genesis = config.root
-        self.headers: list[Header] = [config.root.header]
-        self.ids: list[bytes] = [config.root.block_id]
-        self.frontier = Frontier().append(config.root.block_id)
-        self.journal: list[bytes] = []
-        self.synced = 0
-        self.must_sync = 0
-        self.bodies: set[bytes] = set()
-        """Blocks whose contents are durable here."""
-        self.queue: list[bytes] = []
-        """Final blocks that wait for execution."""
-        self.pool: set[bytes] = set()
-        self.waiting = False
+        """Its identity; places in a record are called `validator`."""
+        self.honest = index not in simulation.byzantine
+        self.rate = self.rng.randint(900, 1100)
         self.alive = False
         self.life = 0
-        self.ticking: int | None = None
-        self.rate = self.rng.randint(900, 1100)
+        self.founded = True
+        """Whether the journal holds all that was signed in this epoch, beyond `unsure_view`; False: it was lost."""
+        self.forgot = False
+        """Whether it may have signed in an epoch that it has not seen since its disk was lost (J22)."""
+        self.unsure_view = 0
+        self.empty_disk()
         self.engine: Engine
+
+    def empty_disk(self) -> None:
+        """Nothing but genesis."""
+        genesis = self.plan.genesis
+        self.headers: list[Header] = [genesis]
+        self.ids: list[bytes] = [block_id(genesis)]
+        self.frontier = Frontier().append(self.ids[0])
+        self.journal: list[bytes] = []
+        """Of the current epoch."""
+        self.synced = self.must_sync = 0
+        self.bodies: set[bytes] = set()
+        """Blocks whose contents are durable here."""
+        self.pool: set[bytes] = set()
+        self.epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """What a process has in memory is gone, or belongs to an epoch that is over."""
+        self.queue: list[bytes] = []
+        """Final blocks that wait for execution."""
+        self.waiting = False
+        self.ticking: int | None = None
+        self.following = False
+        self.early: deque[tuple[int, bytes]] = deque(maxlen=EARLY_MAX)
+        """Messages of the next epoch."""
 
     # ----- life and death
 
@@ -70,42 +83,66 @@ class SimulatedValidator:
 
     def start(self) -> None:
         """Start or restart from what the disk holds."""
-        world = self.world
         self.life += 1
         self.alive = True
-        header = self.headers[-1]
-        root = Root(header=header, block_id=self.ids[-1], view=header.view)
-        records = [decode_record(raw) for raw in self.journal]
         if self.life > 1:
-            world.coverage["restarts"] += 1
-            if self.rng.random() < 0.5:
-                records = [record for record in records if record_view(record) >= header.view]
-        self.queue, self.waiting, self.ticking = [], False, None
+            self.world.coverage["restarts"] += 1
+        self.reset()
+        watch = self.life > 1 and self.simulation.watch
+        self.begin([decode_record(raw) for raw in self.journal], watch=watch)
+        if self.life > 1:
+            self.simulation.link(self)
+        if self.simulation.plan.index(self.epoch, self.index) is None:
+            self.world.after(self.rng.randint(1, FOLLOW_MS), self.follow, self.life, True)
+
+    def begin(self, records: list, *, watch: bool) -> None:
+        """An engine for the current epoch, from what is executed and from these records."""
+        world, header = self.world, self.headers[-1]
+        first = self.ids[-1] == self.plan.boundaries[self.epoch]
+        pending = [h.height for h in self.headers[header.exec_height + 1 :] if h.tx_count or self.due(h.height)]
+        root = Root(header=header, block_id=self.ids[-1], view=0 if first else header.view, pending=max(pending or [0]))
+        if records and self.rng.random() < 0.5:
+            records = [record for record in records if record_view(record) >= root.view]
+        key = self.plan.key(self.epoch, self.index)
         self.engine, effects = Engine.restore(
-            config_of(self.record, self.index, root),
-            sign=world.signatures.signer(key_of(self.index)),
+            self.plan.config(self.epoch, self.index, root, watch=watch, unsure_view=self.unsure_view),
+            sign=world.signatures.signer(key) if key is not None else None,
             verify_many=world.signatures.verify_many,
             records=records,
             now_ms=self.clock(),
+            observe=None if self.founded else NOT_SIGNING_JOURNAL_LOST.name,
         )
         if not self.honest:
             self.engine._core.own_vote_met = lambda *_: None  # type: ignore[method-assign]  # a twin expects to meet itself
         self.carry_out(effects)
         self.hint()
 
+    def due(self, height: int) -> bool:
+        """Whether the state after `height` asks for the next epoch."""
+        return height > self.plan.starts[self.epoch] and self.plan.due(self.epoch, height)
+
     def crash(self) -> None:
         """Lose all that is not durable: the journal keeps what was synced and some of what was not."""
         self.alive = False
         self.life += 1
         kept = self.synced + self.rng.randint(0, len(self.journal) - self.synced)
-        self.simulation.after_crash(self, kept)
+        if self.honest:
+            self.release(self.journal[self.synced : kept])
+        self.journal = [] if self.simulation.amnesia else self.journal[:kept]
         self.synced = self.must_sync = len(self.journal)
         self.world.coverage["crashes"] += 1
         self.world.after(self.rng.randint(50, 4000), self.restart, self.life)
 
+    def wipe(self) -> None:
+        """Lose the disk: all is fetched anew, and nothing is signed before the next epoch."""
+        self.crash()
+        self.world.coverage["disks_wiped"] += 1
+        self.empty_disk()
+        self.founded, self.forgot, self.unsure_view = False, True, 0
+
     def restart(self, life: int) -> None:
-        """Come back, unless something else brought this validator back before."""
-        if not self.alive and self.life == life:
+        """Come back, unless something else brought this validator back before, or nothing ever will."""
+        if not self.alive and self.life == life and self.index not in self.world.dead:
             self.start()
 
     def handle(self, event: Event) -> None:
@@ -149,9 +186,7 @@ class SimulatedValidator:
                     self.must_sync = len(self.journal)
             case Send(to=to, message=message):
                 self.sync()
-                for vote in _votes_of(message):
-                    world.release(vote)
-                self.simulation.transmit(self, to, encode_message(message))
+                self.simulation.transmit(self, to, message)
             case Build():
                 world.after(self.rng.randint(1, 20), self.build, self.life, effect)
             case CheckBody():
@@ -160,31 +195,67 @@ class SimulatedValidator:
                 self.finalized(effect)
             case EvidenceFound(first=first):
                 world.coverage["evidence"] += 1
-                if first.signer not in world.byzantine:
-                    raise Violation(f"evidence names honest validator {first.signer}")
+                if self.plan.identity(self.epoch, first.signer) not in self.simulation.byzantine:
+                    raise Violation(f"evidence names honest validator {first.signer} of epoch {self.epoch}")
             case Blame(validator=validator, reason=reason):
                 world.coverage["blames"] += 1
-                if self.honest and validator is not None and validator not in world.byzantine:
-                    raise Violation(f"honest validator {validator} blamed: {reason}")
+                guilty = None if validator is None else self.plan.identity(self.epoch, validator)
+                if self.honest and guilty is not None and guilty not in self.simulation.byzantine:
+                    raise Violation(f"honest validator {guilty} blamed: {reason}")
             case Alarm(reason=reason):
-                if self.honest:
+                if self.honest and self.founded:  # Who lost its disk meets votes that it forgot.
                     raise Violation(f"alarm at validator {self.index}: {reason}")
 
     def sync(self) -> None:
         """Make the journal durable, if anything in it must be before what is sent next."""
         if self.must_sync > self.synced:
-            for raw in self.journal[self.synced :]:
-                record = decode_record(raw)
-                if isinstance(record, VoteRecord):
-                    self.world.release(record.vote)
+            self.release(self.journal[self.synced :])
             self.synced = len(self.journal)
+
+    def release(self, records: list[bytes]) -> None:
+        """These records survive from now on: the votes among them count."""
+        for raw in records:
+            record = decode_record(raw)
+            if isinstance(record, VoteRecord):
+                self.simulation.voted(self.epoch, record.vote)
 
     def receive(self, source: int, raw: bytes) -> None:
         """A message arrived."""
-        if self.alive:
-            self.world.observe(raw, self.index)
-            self.world.coverage["messages"] += 1
-            self.handle(Received(peer=node_of(source), validator=source, message=decode_message(raw)))
+        if not self.alive:
+            return
+        world = self.world
+        world.observe(raw, self.index)
+        world.coverage["messages"] += 1
+        message = decode_message(raw)
+        if message.epoch != self.epoch:
+            self.other_epoch(source, message, raw)
+        validator = self.plan.index(self.epoch, source)
+        self.handle(Received(peer=node_of(source), validator=validator, message=message))
+
+    def greet(self, other: "SimulatedValidator") -> None:
+        """A link with another validator: say where this one stands, and show the other's own votes (R13)."""
+        place = self.plan.index(self.epoch, other.index)
+        if self.alive and self.honest and place is not None and self.engine._core.me is not None:
+            votes = self.engine.votes_of(place)
+            for message in (self.engine.status_message(), votes):
+                if message is not None:
+                    self.simulation.transmit(self, node_of(other.index), message)
+
+    def other_epoch(self, source: int, message: Message, raw: bytes) -> None:
+        """The next epoch's words are kept; whoever is behind is shown how an epoch ended, by the driver."""
+        if message.epoch == self.epoch + 1:
+            self.early.append((source, raw))
+        if message.epoch > self.epoch:
+            self.follow_soon()
+        elif self.honest and self.world.connected(self.index, source):
+            for node in self.simulation.nodes.get(source, ()):
+                node.follow_soon()
+
+    def follow_soon(self) -> None:
+        """Look for new blocks once, soon."""
+        if self.alive and not self.following:
+            self.following = True
+            self.world.after(self.rng.randint(50, 300), self.follow, self.life, False)
 
     # ----- blocks
 
@@ -203,12 +274,14 @@ class SimulatedValidator:
             order.parent,
             view=order.view,
             parent_view=order.parent_view,
-            proposer=self.index,
+            proposer=self.plan.index(self.epoch, self.index) or 0,
             body=body,
             exec_height=order.exec_height,
             time_ms=self.world.now,
             state_root=self.ids[order.exec_height],
             history_root=self.history([ancestor.block_id for ancestor in order.ancestors]),
+            record=self.plan.record(self.epoch),
+            next_record_hash=self.plan.next_hash(self.epoch, order.parent.height + 1, order.exec_height),
         )
         self.simulation.made(header, body)
         self.bodies.add(block_id(header))
@@ -223,9 +296,12 @@ class SimulatedValidator:
 
     def check_body(self, order: CheckBody) -> None:
         """Fetch the contents from the leader: they may be withheld, or come late."""
-        world = self.world
-        if self.history([ancestor.block_id for ancestor in order.ancestors]) != order.header.history_root:
+        world, header = self.world, order.header
+        if self.history([ancestor.block_id for ancestor in order.ancestors]) != header.history_root:
             world.after(1, self.answer, self.life, BodyInvalid(block_id=order.block_id, reason="history root"))
+            return
+        if header.next_epoch_record_hash != self.plan.next_hash(self.epoch, header.height, header.exec_height):
+            world.after(1, self.answer, self.life, BodyInvalid(block_id=order.block_id, reason="next epoch record"))
             return
         delay = self.rng.randint(0, 30)
         if not world.healed and self.rng.random() < world.weather.body_loss:
@@ -240,7 +316,9 @@ class SimulatedValidator:
         if not self.alive or self.life != life:
             return
         height = order.header.exec_height
-        if height >= len(self.ids):
+        allowed = self.world.withheld.get(order.block_id)
+        refused = allowed is not None and self.index not in allowed and not self.simulation.holders(order.block_id)
+        if height >= len(self.ids) or refused:
             self.world.after(50, self.body_arrived, life, order)
             return
         if order.header.state_root != self.ids[height]:
@@ -260,9 +338,9 @@ class SimulatedValidator:
         """Queue final blocks for execution, or sync what lies between."""
         world, proposal = self.world, effect.proposal
         if self.honest:
-            world.deliver_final(proposal.height, proposal.block_id, self.index)
+            world.audit.delivered(proposal.height, proposal.block_id, self.index)
             for block in effect.blocks:
-                world.deliver_final(block.header.height, block.block_id, self.index)
+                world.audit.delivered(block.header.height, block.block_id, self.index)
         if effect.blocks and effect.blocks[-1].block_id != proposal.block_id:
             raise Violation("a final path does not end at what is final")
         if effect.complete:
@@ -275,6 +353,22 @@ class SimulatedValidator:
         else:
             world.coverage["syncs"] += 1
             world.after(self.rng.randint(50, 400), self.catch_up, self.life, proposal.block_id)
+
+    def follow(self, life: int, again: bool) -> None:
+        """The driver's sync by announcements: fetch what a connected node has executed above this one."""
+        if not self.alive or self.life != life:
+            return
+        self.following = False
+        ahead = [
+            node
+            for node in self.simulation.honest
+            if node.alive and len(node.ids) > len(self.ids) and self.world.connected(node.index, self.index)
+        ]
+        if ahead:
+            self.world.coverage["followed"] += 1
+            self.catch_up(life, self.rng.choice(ahead).ids[-1])
+        if again and self.plan.index(self.epoch, self.index) is None:
+            self.world.after(FOLLOW_MS, self.follow, self.life, True)
 
     def catch_up(self, life: int, tip: bytes) -> None:
         """The driver's sync: fetch the final chain from an honest validator that executed it."""
@@ -313,14 +407,43 @@ class SimulatedValidator:
         self.bodies.add(tip)
         self.queue.pop(0)
         header, body = self.world.blocks[tip]
+        if header.epoch != self.epoch:
+            raise Violation(
+                f"a block of epoch {header.epoch} is final at validator {self.index}, in epoch {self.epoch}"
+            )
         self.headers.append(header)
         self.ids.append(tip)
         self.frontier = self.frontier.append(tip)
         self.pool -= set(body)
-        self.handle(Executed(header=header, receipts=len(body)))
+        if header.next_epoch_record_hash != ZERO:
+            self.next_epoch(header)
+        else:
+            self.handle(Executed(header=header, receipts=len(body), due=self.due(header.height)))
         self.hint()
-        if self.queue:
-            self.world.after(self.rng.randint(1, 30), self.execute, life)
+        if self.alive and self.queue:
+            self.world.after(self.rng.randint(1, 30), self.execute, self.life)
+
+    def next_epoch(self, last: Header) -> None:
+        """The last block of an epoch is executed: new journal, new engine, perhaps another place or none at all."""
+        lived, self.unsure_view = False, 0
+        if self.engine._core.me is not None:
+            lived, forgetful = self.engine.lived, self.engine.observing == NOT_SIGNING_JOURNAL_LOST.name
+            self.forgot = forgetful and not self.engine.certain
+            self.unsure_view = int(forgetful)
+        self.founded = not self.forgot
+        self.epoch = last.epoch + 1
+        self.plan.begin(self.epoch, self.ids[-1], last.height)
+        self.journal, self.synced, self.must_sync = [], 0, 0
+        self.life += 1
+        self.waiting, self.ticking, self.following = False, None, False
+        if self.honest:
+            self.simulation.epochs = max(self.simulation.epochs, self.epoch)
+        self.begin([], watch=self.simulation.watch and not lived)
+        early, self.early = list(self.early), deque(maxlen=EARLY_MAX)
+        for source, raw in early:
+            self.receive(source, raw)
+        if self.alive and self.plan.index(self.epoch, self.index) is None:
+            self.world.after(FOLLOW_MS, self.follow, self.life, True)
 
     def admit(self, batch: bytes) -> None:
         """A batch reached this validator."""
@@ -335,12 +458,12 @@ class SimulatedValidator:
             self.handle(Pending(waiting=self.waiting))
 
 
-def _votes_of(message: object) -> tuple[Vote, ...]:
-    """The sender's own votes in a message."""
+def votes_of(message: Message, leader: int) -> tuple[Vote, ...]:
+    """The sender's own votes in a message; `leader`: its place in the record."""
     if isinstance(message, VotesMessage):
         return message.votes
     if isinstance(message, ProposalMessage):
-        return (Vote(Kind.NOTARIZE, message.proposal, message.header.proposer, message.signature),)
+        return (Vote(Kind.NOTARIZE, message.proposal, leader, message.signature),)
     return ()
 
 

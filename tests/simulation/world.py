@@ -19,6 +19,8 @@ from storage.memory import MemoryDisk, MemoryEngine
 
 WALL_START_MS = 1_767_571_200_000
 HALF = 0.5
+_DONE_BEFORE = (0, 1, 2, 3, 99)
+"""How many operations of a write are done when the power goes: perhaps all of it, and nobody was told."""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,8 @@ class Conditions:
 
     loss: float = 0.0
     latency_ms: tuple[int, int] = (1, 5)
-    groups: dict[bytes, int] = field(default_factory=dict)
-    """Partition: nodes talk within their group only; nodes without one are in group 0."""
+    groups: dict[str, int] = field(default_factory=dict)
+    """Partition by place: nodes talk within their group only; nodes without one are in group 0."""
 
 
 class _Timer:
@@ -51,8 +53,11 @@ class World:
         self.now_ms = 0
         self.conditions = Conditions()
         self.coverage: Counter[str] = Counter()
-        self.links: dict[bytes, NodeLinks] = {}
+        self.processes: dict[bytes, list[NodeLinks]] = {}
+        """Running processes by node key, oldest first: a copied home makes two of one key."""
         self.bytes_sent: Counter[bytes] = Counter()
+        self.spoken: Callable[[bytes, bytes], None] = lambda key, payload: None
+        """Hears every consensus message as it leaves: node key, payload."""
         self._heap: list[tuple[int, int, _Timer]] = []
         self._sequence = 0
 
@@ -130,7 +135,7 @@ class NodeRuntime:
         for writer in sorted(self._jobs):
             if self._jobs[writer] and rng.random() < HALF:
                 self._world.coverage["writes cut short"] += 1
-                refuse = _after(rng.randint(0, 3))
+                refuse = _after(rng.choice(_DONE_BEFORE))
                 disk.refuse = engine.refuse = refuse
                 with contextlib.suppress(Fault):
                     self._jobs[writer][0]()
@@ -149,22 +154,28 @@ def _after(operations: int) -> Callable[[str, str], int | None]:
 
 
 class NodeLinks:
-    """One node's connections: in order, lossy only as whole disconnections would be, as over TCP."""
+    """One process's connections: in order, lossy only as whole disconnections would be, as over TCP."""
 
-    def __init__(self, world: World, key: bytes) -> None:
-        """Links of the node with that transport key."""
-        self._world, self._key = world, key
+    def __init__(self, world: World, key: bytes, place: str = "") -> None:
+        """Links of the node with that transport key, which stands at some place of the network."""
+        self._world, self.key, self._place = world, key, place
         self.receive: Callable[[bytes, Channel, bytes], None] = lambda peer, channel, payload: None
+        self.trusts: Callable[[bytes], bool] = lambda key: True
+        """Whether TLS would let a node key in (J14)."""
         self._last: dict[tuple[bytes, Channel], int] = {}
         self.punished: list[tuple[bytes, Offence, str]] = []
         self.up = True
+        world.processes[key] = [other for other in world.processes.get(key, ()) if other.up] + [self]
 
     def send(self, peer: bytes, channel: Channel, payload: bytes) -> bool:
         """Deliver after a random delay, in order for each channel; lost under loss or partition."""
         world = self._world
-        if peer not in self.connected():
+        target = self._partner(peer)
+        if target is None:
             return False
-        world.bytes_sent[self._key] += len(payload)
+        world.bytes_sent[self.key] += len(payload)
+        if channel is Channel.CONSENSUS:
+            world.spoken(self.key, payload)
         if world.rng.random() < world.conditions.loss:
             world.coverage["dropped"] += 1
             return True
@@ -172,20 +183,22 @@ class NodeLinks:
             world.now_ms + world.rng.randint(*world.conditions.latency_ms), self._last.get((peer, channel), 0)
         )
         self._last[peer, channel] = arrival
-        target = world.links[peer]
 
         def deliver() -> None:
-            if target.up and world.links[peer] is target and self._together(peer):
-                target.receive(self._key, channel, payload)
+            # What was under way when a process died arrives, but never over the link of the one that follows it.
+            if target.up and self._together(target) and target._partner(self.key) in {None, self}:
+                target.receive(self.key, channel, payload)
 
         world.at(arrival - world.now_ms, deliver)
         return True
 
     def connected(self) -> Collection[bytes]:
-        """Everybody who is up and in the same part of the network."""
-        return [
-            key for key, links in self._world.links.items() if key != self._key and links.up and self._together(key)
-        ]
+        """Everybody who is up, trusted and in the same part of the network."""
+        return [key for key in self._world.processes if self._partner(key) is not None]
+
+    def meets(self, other: "NodeLinks") -> bool:
+        """Whether the two are linked with each other."""
+        return self._partner(other.key) is other
 
     def pause(self, peer: bytes, channel: Channel, *, paused: bool) -> None:
         """Nothing queues here."""
@@ -204,6 +217,20 @@ class NodeLinks:
     def hang_up(self, peer: bytes) -> None:
         """Links are free."""
 
-    def _together(self, peer: bytes) -> bool:
+    def _partner(self, peer: bytes) -> "NodeLinks | None":
+        """The process with which this one is linked under that key: each has one link with a key, and refuses more."""
+        found = self._reached(peer)
+        return found if found is not None and found._reached(self.key) is self else None
+
+    def _reached(self, peer: bytes) -> "NodeLinks | None":
+        """The oldest process with that key that is in reach."""
+        if not self.up or peer == self.key or not self.trusts(peer):
+            return None
+        for other in self._world.processes.get(peer, ()):
+            if other.up and self._together(other) and other.trusts(self.key):
+                return other
+        return None
+
+    def _together(self, other: "NodeLinks") -> bool:
         groups = self._world.conditions.groups
-        return groups.get(self._key, 0) == groups.get(peer, 0)
+        return groups.get(self._place, 0) == groups.get(other._place, 0)

@@ -12,6 +12,7 @@ from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.signing import SigningKey
+from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Context, Message, Module, Query, Verb
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import DictState, Reader
@@ -38,6 +39,7 @@ from cccnode.types.transaction import account_id, sign_transaction, signed_part,
 from cccnode.types.validators import EpochRecord, Limits, Timers, Validator
 from cccnode.types.vote import Kind, Proposal
 from p2p.peers import DialInfo, Direction, PeerInfo
+from tests.doctor.support import World
 
 CHAIN = bytes(range(32))
 NOW_MS = 1_800_000_000_000
@@ -198,6 +200,7 @@ class FakeNode:
     metrics: Metrics = field(default_factory=Metrics)
     state_now: DictState = field(default_factory=DictState)
     status_now: Status = field(default_factory=status)
+    observed: Observation = field(default_factory=lambda: World().observe(0))
     checks: list[Check] = field(default_factory=lambda: [Check(name="disk"), Check(name="peers")])
     known: dict[bytes, TxStatus] = field(default_factory=dict)
     stored: dict[bytes, StoredTransaction] = field(default_factory=dict)
@@ -317,6 +320,9 @@ class FakeNode:
 
     def readiness(self) -> Sequence[Check]:
         return self.checks
+
+    def observe(self) -> Observation:
+        return self.observed
 
 
 def failed_check(name: str, spec: ErrorSpec, **values: object) -> Check:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cccnode", "consensus", "storage", "p2p", "genesis")
 """The five import packages of the distribution."""
 
-PURE = ("cccnode/types/", "cccnode/ledger/", "cccnode/city/", "cccnode/mempool.py", "consensus/")
+PURE = ("cccnode/types/", "cccnode/ledger/", "cccnode/city/", "cccnode/mempool.py", "cccnode/doctor/", "consensus/")
 """Where every node must compute the same: rules of determinism are checked here."""
 
 _HIDDEN_AND_KEPT = {".ci", ".gitignore"}
