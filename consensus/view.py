@@ -493,7 +493,9 @@ class Core:
             return
         self.guard.silent = None
         if watch.views_left > 0:  # Nothing moved: perhaps because a vote of ours that we forgot is missing.
-            self.guard.careful = max(self.guard.careful, self.view)
+            # Whoever was in a later view saw a quorum leave this one, and one of those heard would still know its vote:
+            # nothing is forgotten beyond the next view, and there only if others voted in this one.
+            self.guard.careful = max(self.guard.careful, self.view + 1)
         armed, seen = self.timers.armed_ms is not None, self.timers.proposal_seen
         self.timers.enter(now_ms=self.now, view=self.view, final_view=self.final_view())
         if armed:

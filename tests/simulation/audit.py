@@ -97,20 +97,26 @@ class Audit:
         if self.verify([message], [vote.signature], [validators[vote.signer].consensus_key])[0]:
             said.append(vote)
 
-    def contradictions(self) -> Iterator[tuple[str, str]]:
-        """Organisation, and what it said twice."""
+    def contradictions(self) -> Iterator[tuple[str, str, set[Kind]]]:
+        """Organisation, what it said twice, and the kinds of the two votes."""
         for (epoch, signer, view), votes in sorted(self.said.items()):
             pairs = [(one, two) for at, one in enumerate(votes) for two in votes[:at] if contradict(one, two)]
             for one, two in pairs:
                 name = self.records[epoch].validators[signer].organisation
-                yield name, f"epoch {epoch}, view {view}: {two.kind.name} and {one.kind.name}"
+                yield name, f"epoch {epoch}, view {view}: {two.kind.name} and {one.kind.name}", {one.kind, two.kind}
 
-    def violations(self, liars: Collection[str]) -> list[str]:
-        """What must not be; the contradictions of liars are counted only."""
+    def violations(self, liars: Collection[str], unwitnessed: Collection[str] = ()) -> list[str]:
+        """What must not be.  The contradictions of liars are counted only.
+
+        So is one kind of those whose older self returned unwitnessed: it may give up a view that it had finalized, for
+        without that a network that lost power could not go on (R13).  It never notarizes or finalizes again.
+        """
         found = list(self.split)
-        for name, what in self.contradictions():
+        for name, what, kinds in self.contradictions():
             if name in liars:
                 self.coverage["contradictions of liars"] += 1
+            elif name in unwitnessed and kinds == {Kind.NULLIFY, Kind.FINALIZE}:
+                self.coverage["unwitnessed contradictions"] += 1
             else:
                 found.append(f"{name} contradicts itself in {what}")
         return found

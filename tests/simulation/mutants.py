@@ -380,6 +380,11 @@ def sign_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Watch, "over", lambda *_, **__: True)
 
 
+def vote_where_unsure(patch: pytest.MonkeyPatch) -> None:
+    """A view in which the node may have voted without remembering it is like any other (R13, J22)."""
+    patch.setattr(Guard, "careful", property(lambda _: 0, lambda *_: None))
+
+
 def show_nobody_their_votes(patch: pytest.MonkeyPatch) -> None:
     """Whoever links with a validator does not show it what it signed (R13)."""
     patch.setattr(Engine, "votes_of", lambda *_: None)

@@ -163,6 +163,10 @@ class SimulatedNetwork:
         """Transaction -> (deadline, number of the node that acknowledged it)."""
         self.forgetful: set[str] = set()
         """Organisations that may meet own votes which they do not remember: a lost disk, a backup."""
+        self.unwitnessed: set[str] = set()
+        """Organisations whose older self began to sign where nobody in reach remembered votes of the newer one."""
+        self._returning: list[SimulatedNode] = []
+        """Older selves that have not signed yet."""
         self.liars: set[str] = set()
         """Organisations that may break any rule."""
         self.restarts: AcceptedRestarts | None = None
@@ -175,7 +179,7 @@ class SimulatedNetwork:
         """Links of all processes there ever were, with their organisations."""
         self.coverage = self.world.coverage
         self.audit = Audit(self.demo.genesis.chain, verify_votes, self.coverage)
-        self.world.spoken = lambda _, payload: self.audit.hear(payload)
+        self.world.spoken = self._spoken
 
     # Machines
 
@@ -254,6 +258,7 @@ class SimulatedNetwork:
         """Replace a node by an older self of it."""
         self.crash(node)
         self.forgetful.add(node.name)
+        self._returning.append(node)
         node.disk, node.engine = backup
         self.restart(node)
 
@@ -262,6 +267,7 @@ class SimulatedNetwork:
         other = SimulatedNode(node.number, node.partner, node.key, node.consensus_key, node.place + "'", *backup)
         other.signers, other.card = node.signers, node.card
         self.forgetful.add(node.name)
+        self._returning.append(other)
         self.nodes.append(other)
         self.boot(other)
         self.relink()
@@ -272,6 +278,25 @@ class SimulatedNetwork:
         if node.replica is not None:
             self.crash(node)
         self.nodes.remove(node)
+
+    def _spoken(self, key: bytes, payload: bytes) -> None:
+        """A consensus message leaves a node: audited; when it is an older self's first, who could know better?"""
+        for node in [node for node in self._returning if node.key == key]:
+            if node.replica is not None and node.silent is None:
+                self._returning.remove(node)
+                if not self._witnessed(node, node.replica):
+                    self.unwitnessed.add(node.name)
+                    self.coverage["unwitnessed returns"] += 1
+        self.audit.hear(payload)
+
+    def _witnessed(self, node: SimulatedNode, replica: Replica) -> bool:
+        """Whether somebody in reach knows a vote of this validator that its own journal lacks."""
+        me = replica.epoch.me
+        for peer in self.nodes:
+            voting = peer.replica.voting if peer.replica is not None and self._meet(node, peer) else None
+            if me is not None and voting is not None and voting.engine.votes_of(me) is not None:
+                return True
+        return False
 
     def card(self) -> tuple[Contact, ...]:
         """The nodes that a card names which is made now, by the node that knows most."""
@@ -409,7 +434,7 @@ class SimulatedNetwork:
 
     def final_checks(self) -> None:
         """What must hold once everything has healed."""
-        self.violations += self.audit.violations(self.liars)
+        self.violations += self.audit.violations(self.liars, self.unwitnessed)
         replicas = self.reached()
         roots = {replica.store.state.root for replica in replicas}
         if len(roots) != 1:
@@ -441,7 +466,7 @@ class SimulatedNetwork:
             for epoch, first, _ in replica.evidence:
                 name = self.audit.records[epoch].validators[first.signer].organisation
                 self.coverage["evidence"] += 1
-                if name not in self.liars:
+                if name not in self.liars | self.unwitnessed:
                     yield f"evidence against {name} in epoch {epoch}"
 
     def digest(self) -> str:
