@@ -10,8 +10,8 @@ from tests.simulation.network import run_seed
 FOUND_ONCE = (145, 186, 248, 499)
 """Seeds that once found a bug, kept, though what a seed does changes with the code: a batch listed by two blocks was
 deleted everywhere after the first (145); nodes on both sides of a boundary accused each other of their batches (0, 2,
-6); a machine that was gone came back (186); an answer to a process that had died reached the next one (248); an older self
-notarized again in the view after the standing one, where nobody remembered its first vote (499)."""
+6); a machine that was gone came back (186); an answer to a process that had died reached the next one (248); an
+older self notarized again in the view after the standing one, where nobody remembered its first vote (499)."""
 
 
 @pytest.mark.parametrize("seed", [*range(30), *FOUND_ONCE])
