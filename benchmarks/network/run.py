@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ _BEGIN: Final = 1_000.0
 """Where it begins."""
 _MORE: Final = 1.3
 """From a short step that was sustained to the next."""
+_NEAR: Final = 1.08
+"""The highest short step that was sustained and the lowest that was not are this near to each other in the end."""
 _LESS: Final = 0.96
 """When a rate could not be sustained over the whole time, the next one."""
 _SHORT: Final = Window(3, 13)
@@ -102,7 +104,7 @@ class _Bench:
         if options.rate != "max":
             await self._open_step(float(options.rate))
         else:
-            rate = await self._search()
+            rate = await highest(self._keeps_up)
             for _ in range(_STEPS_MAX):
                 step = await self._open_step(rate)
                 if step.sustained:
@@ -118,18 +120,6 @@ class _Bench:
         step = await self._open_step(rate)
         blocks = blocks_of(step, self._load.sent.executed, said, Said.now(self._watch.nodes), self._options.delay_ms)
         return {**await self._report(step), **blocks}
-
-    async def _search(self) -> float:
-        """Short steps upwards until one is not sustained (or downwards until one is): the highest that was."""
-        rate = _BEGIN
-        if not await self._keeps_up(rate):
-            rate /= _MORE
-            while rate > _LOWEST and not await self._keeps_up(rate):
-                rate /= _MORE
-            return rate
-        while await self._keeps_up(rate * _MORE):
-            rate *= _MORE
-        return rate
 
     async def _keeps_up(self, rate: float) -> bool:
         return (await self._open_step(rate, _SHORT)).piled_up_s <= _PILE_S
@@ -194,6 +184,25 @@ class _Bench:
         }
         table("after the load", ("check", ""), [(name, str(value)) for name, value in right.items()])
         return figures
+
+
+async def highest(keeps_up: Callable[[float], Awaitable[bool]]) -> float:
+    """The highest rate found that is kept up with: up or down to one that is and one that is not, then between them."""
+    good, bad, rate = 0.0, 0.0, _BEGIN
+    while (not good or not bad) and rate > _LOWEST:
+        if await keeps_up(rate):
+            good, rate = rate, rate * _MORE
+        else:
+            bad, rate = rate, rate / _MORE
+    if not good:
+        return rate
+    while bad / good > _NEAR:
+        rate = (good * bad) ** 0.5
+        if await keeps_up(rate):
+            good = rate
+        else:
+            bad = rate
+    return good
 
 
 async def _idle(options: argparse.Namespace, watch: Watch, load: Load) -> Figures:

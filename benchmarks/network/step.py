@@ -41,17 +41,24 @@ class Step:
         return self.last.at - self.first.at
 
     @property
+    def _slowest(self) -> tuple[int, int]:
+        """The heights at the window's begin and end of the node that executed the fewest transactions in it."""
+        totals = self.chain.totals
+        spans = zip(self.first.heights, self.last.heights, strict=True)
+        return min(spans, key=lambda span: totals[span[1]] - totals[span[0]])
+
+    @property
     def committed(self) -> int:
         """Transactions that the slowest node executed within the window, counted from its blocks."""
-        totals = self.chain.totals
-        return min(
-            totals[after] - totals[before] for before, after in zip(self.first.heights, self.last.heights, strict=True)
-        )
+        first, last = self._slowest
+        return self.chain.totals[last] - self.chain.totals[first]
 
     @property
     def committed_per_s(self) -> float:
-        """The same by time."""
-        return self.committed / self.seconds
+        """The same by time: from block to block, for a window's ends cut a block that counts whole or not at all."""
+        first, last = self._slowest
+        spent_ms = self.chain.times_ms[last] - self.chain.times_ms[first]
+        return self.committed * 1_000 / spent_ms if spent_ms else 0.0
 
     @property
     def offered_per_s(self) -> float:

@@ -1,11 +1,13 @@
 """Every benchmark runs, small, and reports what its readers rely on."""
 
+import asyncio
 import json
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.measure import Spread, Stopwatch, percentiles
+from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
 
 COMMON = {"schema", "name", "commit", "machine", "command", "repetitions"}
@@ -113,3 +115,19 @@ def test_backlog_grows_when_blocks_fall_behind() -> None:
 
     assert backlogs == [0, 10, 20]
     assert growth_per_second(samples, backlogs) == 10
+
+
+@pytest.mark.parametrize("limit", [100, 300, 999, 1_000, 2_650, 17_000])
+def test_the_search_ends_below_the_limit_and_near_it(limit: int) -> None:
+    """What is handed to the long steps was kept up with, and little more was not."""
+    tried: list[float] = []
+
+    async def keeps_up(rate: float) -> bool:
+        tried.append(rate)
+        return rate <= limit
+
+    found = asyncio.run(highest(keeps_up))
+
+    assert len(tried) == len(set(tried)) <= 15
+    assert found <= max(limit, 250)
+    assert found * 1.08 > limit
