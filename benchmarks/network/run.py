@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from benchmarks.network import checks
 from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster
 from benchmarks.network.load import Load
+from benchmarks.network.profiled import BEGIN, END
 from benchmarks.network.signing import Signers
 from benchmarks.network.step import Step, Window
 from benchmarks.network.watch import Watch
@@ -52,7 +54,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
-    add("--profile", type=Path, metavar="FILE", help="cProfile of node 0's event loop (slows it down)")
+    add("--profile", type=Path, metavar="FILE", help="cProfile of node 0's event loop under load (slows it down)")
 
 
 def _run(options: argparse.Namespace) -> Figures:
@@ -143,9 +145,11 @@ class _Bench:
         sampling = asyncio.create_task(watch.sample(load.sent, stop))
         driving = asyncio.create_task(drive())
         await asyncio.sleep(window.begin)
+        self._profile(BEGIN)
         first = await watch.snapshot(load.sent)
         await asyncio.sleep(max(0.0, window.end - window.begin - 0.02))
         last = await watch.snapshot(load.sent)
+        self._profile(END)
         rss = [node.rss_mb() for node in watch.nodes]
         await driving
         await load.answered()
@@ -167,6 +171,10 @@ class _Bench:
         )
         self._steps.append(step)
         return step
+
+    def _profile(self, word: signal.Signals) -> None:
+        if self._options.profile is not None:
+            self._watch.nodes[0].process.send_signal(word)
 
     async def _report(self, step: Step) -> Figures:
         sent = self._load.sent
