@@ -161,7 +161,10 @@ class Engine:
     def _finish(self) -> list[Effect]:
         """Do all that is due now, set the deadline, and hand the effects over."""
         core = self._core
+        was_silent = core.guard.silent is not None
         core.look()
+        if was_silent and core.guard.silent is None and core.shares_key:
+            self._status_ms = core.now  # The organisation's other machine must know at once.
         self._settle()
         self._repeat()
         for wanted, voters in core.wanted.due(core.now):
@@ -357,6 +360,10 @@ class Engine:
 
     def _on_status(self, event: Received, message: StatusMessage) -> None:
         core = self._core
+        if event.validator == core.me and message.signs and core.guard.silent == WATCHING.name:
+            # R13: who came second keeps silent, even while nothing is voted on; the first is not disturbed.
+            core.alarm("another machine of this organisation signs with the same key")
+            return
         if event.validator is not None:
             self._reports(event.validator, message.executed)
             core.peers.stated_view[event.validator] = message.view

@@ -78,13 +78,15 @@ class BlockMessage(Noun, tag=6, frozen=True, array_like=True, gc=False):
 
 
 class StatusMessage(Noun, tag=7, frozen=True, array_like=True, gc=False):
-    """Where the sender stands: on connect, every two seconds, and when it has executed a block."""
+    """Where the sender stands: on connect, every two seconds, when it has executed a block, when it begins to sign."""
 
     epoch: Epoch
     view: View
     final: Proposal
     """The newest block it knows to be final."""
     executed: Height
+    signs: bool = False
+    """Whether it votes in this epoch; another machine with the same consensus key must know (R13)."""
 
 
 Message = (

@@ -129,6 +129,11 @@ class Core:
         return self.chain.final.view
 
     @property
+    def shares_key(self) -> bool:
+        """Whether the record lists several machines for this validator: two of them may hold its consensus key."""
+        return self.me is not None and len(self.config.record.validators[self.me].node_keys) > 1
+
+    @property
     def over(self) -> bool:
         """Part of R12: whether the last block of the epoch is final, and known to be: nothing more is decided here."""
         block = self.chain.get(self.chain.final.block_id)
@@ -147,7 +152,8 @@ class Core:
 
     def status_message(self) -> StatusMessage:
         """Where this node stands."""
-        return StatusMessage(self.config.epoch, self.view, self.chain.final, self.chain.executed_height)
+        signs = self.guard.silent is None
+        return StatusMessage(self.config.epoch, self.view, self.chain.final, self.chain.executed_height, signs)
 
     # ----- R0: votes are cast here and nowhere else
 

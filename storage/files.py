@@ -154,7 +154,7 @@ class RealDisk:
 
     def remove_tree(self, folder: str) -> None:
         """See `Disk`."""
-        for path in [path for path in self._handles if path.startswith(folder + "/")]:
+        for path in [path for path in tuple(self._handles) if path.startswith(folder + "/")]:  # Writers add some.
             self._forget(path)
         with _named(folder):
             target = self._at(folder)

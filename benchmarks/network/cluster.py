@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from cccnode import keys
 from cccnode.cli.testnet_files import Testnet, TestnetNode, prepare
 from cccnode.config import LOOPBACK, TESTNET_PORT_STEP, split_address
 from cccnode.home import Home
@@ -133,7 +134,8 @@ def cluster(
         try:
             for node in network.nodes:
                 if not (node.home.data / "journal").exists():
-                    found(node.home.data)
+                    for path in node.home.validator_keys:
+                        found(node.home.data, keys.read(path).public_key)
                 module = "benchmarks.network.profiled" if profile is not None and node.index == 0 else "cccnode"
                 command = [
                     sys.executable,

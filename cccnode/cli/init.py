@@ -73,7 +73,7 @@ def init(
     if Role.VALIDATOR in made:
         from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
 
-        found(home.data)  # its keys are new, so this validator has never voted
+        found(home.data, made[Role.VALIDATOR].public_key)  # made just now: it has never voted
     _show(options, home, document, made, joining=card is not None, name=name)
     if card is not None:
         _warn_of_loopback(options, str(chosen.get("p2p.listen", settings.P2pSection().listen)), card)

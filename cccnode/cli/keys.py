@@ -35,10 +35,9 @@ def new(options: Options, role: str, name: str | None, *, passphrase_file: Path 
         raise click.UsageError("an account key needs a NAME" if not name else f"a {role} key has no NAME")
     passphrase = None if unencrypted else ask_passphrase(passphrase_file, confirm=True)
     path = key_path(options.home, role=Role(role), name=name)
-    first = role == Role.VALIDATOR and not options.home.validator_keys
     document = key_files.create(path, role=Role(role), passphrase=passphrase, description=name or role)
-    if first:
-        found(options.home.data)  # No key of this home has ever voted.
+    if document.role is Role.VALIDATOR:
+        found(options.home.data, document.public_key)
     _show(options, path, document)
 
 

@@ -52,19 +52,9 @@ def sign(options: Options, file: Path, passphrase_file: Path | None) -> None:
     From then on its node votes no more in the epoch that is given up.
     """
     certificate, found = ceremony.read_certificate(file), _config(options)
-    record = ceremony.check_own(found, certificate)
     encrypted = any(keys.read(path).encrypted for path in found.home.validator_keys)
     passphrase = ask_passphrase(passphrase_file, confirm=False) if encrypted else None
-    held = {key.public_key: key for key in ceremony.consensus_keys(found, passphrase)}
-    survivors = list(certificate.survivors)
-    for index, validator in enumerate(certificate.restart.record.validators):
-        if validator.consensus_key in held:
-            ceremony.promise(found.home, record.epoch)
-            survivors[index] = held[validator.consensus_key].sign(restart_bytes(certificate.restart))
-            break
-    else:
-        raise fault(RESTART_REFUSED, reason="no validator of the new epoch has this home's consensus key")
-    certificate = replace(certificate, survivors=tuple(survivors))
+    certificate = ceremony.sign(found, certificate, ceremony.consensus_keys(found, passphrase))
     ceremony.write_certificate(file, certificate)
     _show(options, certificate)
 

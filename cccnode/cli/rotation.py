@@ -20,6 +20,7 @@ from cccnode.cli.tx import organisation_of, send_message
 from cccnode.client import Client
 from cccnode.home import Home, disk_fault
 from cccnode.keys import Role
+from cccnode.node.data import found
 from cccnode.types import errors
 from cccnode.types.errors import fault
 from cccnode.types.readiness import rotation_bytes
@@ -41,7 +42,8 @@ def rotate_consensus_key(options: Options, how: Mapping[str, Any], *, unencrypte
     path = candidate_key(options.home, used)
     if path is None:
         path = options.home.fresh_key(Role.VALIDATOR)
-        _make(path, Role.VALIDATOR, secret, unencrypted=unencrypted)
+        made = _make(path, Role.VALIDATOR, secret, unencrypted=unencrypted)
+        found(options.home.data, made.public_key)
     output.say(options.text(f"New consensus key: {path}", f"กุญแจลงคะแนนใหม่: {path}"))
     key = open_key(path, Role.VALIDATOR, secret)
     proof = key.sign(rotation_bytes(chain, name, key.public_key))

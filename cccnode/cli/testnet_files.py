@@ -194,7 +194,7 @@ def prepare(
                 key=partner.consensus,
                 description=partner.name,
             )
-            found(node.home.data)
+            found(node.home.data, partner.consensus.public_key)
         keys.create(
             node.home.account_key(partner.name),
             role=Role.ACCOUNT,

@@ -66,6 +66,11 @@ class Epoch:
         """Counted from 0."""
         return self.record.epoch
 
+    @property
+    def key(self) -> bytes | None:
+        """The consensus key with which this node votes; None: not a validator of this epoch."""
+        return None if self.me is None else self.record.validators[self.me].consensus_key
+
 
 def make_epoch(record: EpochRecord, start: Header, identity: Identity) -> Epoch:
     """The epoch of `record`.  A consensus key counts only at a node that its record lists (J14)."""
@@ -143,7 +148,8 @@ class OtherEpochs:
             self._early_bytes[peer] += len(payload)
             if len(self._early) < EARLY_MAX and self._early_bytes[peer] <= EARLY_BYTES_OF_ONE:
                 self._early.append((peer, payload))
-        elif epoch == current.number - 1:
+        elif epoch < current.number and epoch == current.start.epoch:
+            # Not always the number before: a restart leaves one out, and that one ended by no certificate.
             self._help(current, peer, epoch)
 
     def early(self) -> list[tuple[bytes, bytes]]:

@@ -95,13 +95,13 @@ class Executor:
         epoch: Epoch,
         membership: Membership,
         stages: Stages,
-        ending: Callable[[int], None],
+        ending: Callable[[EpochRecord], None],
         applied: Callable[[Applied], None],
         failed: Callable[[Fault], None],
     ) -> None:
         """Bind to the node's parts.
 
-        `ending` hears which epoch begins before the block is stored that it starts from; `applied` hears of each
+        `ending` hears of the epoch that begins before the block is stored that it starts from; `applied` hears of each
         durable block, `failed` that this node diverged.
         """
         self._runtime, self._store, self._registry, self._window = runtime, store, registry, window
@@ -218,7 +218,7 @@ class Executor:
                 started = runtime.cpu_ns()
         stages.add("stage", runtime.cpu_ns() - started, len(transactions))
         if rules.ends_epoch(header):
-            self._ending(header.epoch + 1)
+            self._ending(read_record(self._store, header.next_epoch_record_hash))
 
         def write() -> int:
             begun = runtime.cpu_ns()

@@ -105,12 +105,12 @@ class Opened:
 
     store: Store
     batches: BatchStore
-    open_journal: Callable[[int], OpenedJournal]
-    """The journal of an epoch, as it is on disk."""
+    open_journal: Callable[[int, bytes], OpenedJournal]
+    """The journal of an epoch in which a consensus key votes, as it is on disk."""
     found_journal: Callable[[int, int], None]
     """Note durably that this node never voted in an epoch beyond a view: it may begin with an empty journal."""
-    forgot: bool = False
-    """Whether this node may have voted in epochs of which no journal is left."""
+    forgot: Callable[[bytes], bool]
+    """Whether a consensus key may have voted in epochs of which no journal is left here."""
 
 
 @dataclass(slots=True)
@@ -151,8 +151,11 @@ class Replica:
         """
         self.runtime, self.links, self.identity = runtime, links, identity
         self.registry, self.store, self.chain_id = registry, opened.store, chain_id
-        self._batches, self._forgot = opened.batches, opened.forgot
+        self._batches = opened.batches
         self._open_journal, self._found_journal = opened.open_journal, opened.found_journal
+        self._key_forgot = opened.forgot
+        self._forgot: bool | None = None
+        """Whether this node may have forgotten votes of the epoch that comes next; None: ask the disk for each key."""
         self.voting: Voting | None = None
         self._effects: list[Effect] = []
         self._restarts = restarts or AcceptedRestarts()
@@ -240,12 +243,8 @@ class Replica:
         assert applied is not None, "it stands on a block"
         start = self.store.header(applied.height)
         assert start is not None, "the applied block is stored"
+        # Its journal was founded where its consensus key signed the agreement: by the ceremony, once.
         epoch = make_epoch(record, start, self.identity)
-        if self.voting is None:
-            # The process starts at the very block on which the organisations agreed: nobody can have voted after it,
-            # whatever this node forgot of epochs before.
-            self._forgot = False
-        self._ending(record.epoch)
         # What the state plans for the lost validators ends once its rules have seen the new epoch's first block.
         ahead, records = look_ahead(replace(record, epoch=record.epoch + 1), record)
         records[epoch.record_hash] = encode(record)
@@ -254,7 +253,9 @@ class Replica:
 
     def _open_voting(self, *, watch: bool) -> None:
         """Take up consensus in the current epoch, with what its journal holds; `_effects` are to be carried out."""
-        epoch, opened = self.epoch, self._open_journal(self.epoch.number)
+        epoch = self.epoch
+        assert epoch.key is not None, "a validator of this epoch"
+        opened = self._open_journal(epoch.number, epoch.key)
         config = Config(
             chain=self.chain_id,
             epoch=epoch.number,
@@ -303,7 +304,7 @@ class Replica:
         self.voting.start(self._effects)
         self.voting.pending_changed()
 
-    def _ending(self, number: int) -> None:
+    def _ending(self, record: EpochRecord) -> None:
         """The block from which this epoch starts is about to be stored: its journal is founded before.
 
         After a power cut between the two nobody could tell an epoch without votes from a lost journal, and a power cut
@@ -315,8 +316,9 @@ class Replica:
             forgetful = engine.observing in _FORGETFUL
             self._forgot = forgetful and not engine.certain
             unsure_view = int(forgetful)  # What it forgot may lie in the first view of the next epoch, not beyond.
-        if not self._forgot:
-            self._found_journal(number, unsure_view)
+        key = make_epoch(record, self.epoch.start, self.identity).key
+        if key is not None and not (self._key_forgot(key) if self._forgot is None else self._forgot):
+            self._found_journal(record.epoch, unsure_view)
 
     def _begin_epoch(self, epoch: Epoch) -> None:
         """The last block of an epoch is executed: the next one begins here and now (consensus.md 3.10)."""

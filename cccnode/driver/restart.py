@@ -17,7 +17,7 @@ def newest_root(store: Store, start: Header) -> Root:
     """The newest executed block, for the engine to start from, in the epoch that starts from `start`."""
     applied = store.applied
     assert applied is not None, "the store is initialised"
-    pending = _pending(store, applied.height)
+    pending = _pending(store, applied.height, start.height)
     if applied.height == start.height:
         return Root(header=start, block_id=applied.block_id, view=0, pending=pending)
     block = store.block(applied.height)
@@ -27,13 +27,17 @@ def newest_root(store: Store, start: Header) -> Root:
     return Root(header=block.header, block_id=applied.block_id, view=view, certificate=certificate, pending=pending)
 
 
-def _pending(store: Store, height: int) -> int:
-    """The newest height up to `height` whose results should be published and are in no header yet (J13); 0: none."""
+def _pending(store: Store, height: int, start: int) -> int:
+    """The newest height up to `height` whose results should be published and are in no header yet (J13); 0: none.
+
+    Receipts always should; a change only if it was executed in the epoch that begins at `start`, for no other can end
+    this epoch (J11).
+    """
     tip = store.header(height)
     assert tip is not None, "the applied block is stored"
     for below in range(height, tip.exec_height, -1):
         header, then = store.header(below), store.applied_at(below)
-        if (header is not None and header.tx_count) or (then is not None and then.ahead.due):
+        if (header is not None and header.tx_count) or (below >= start and then is not None and then.ahead.due):
             return below
     return 0
 

@@ -48,7 +48,11 @@ from p2p.frames import Channel
 from p2p.scores import Offence
 
 CHECKS_MAX = 64
-"""Blocks under check at a time: a few views' proposals and what a liar adds."""
+"""Blocks under check at a time: a few views' proposals and what a liar adds.
+
+Beyond that the oldest goes without an answer.  It was proposed in a view that is long left, where nothing is voted for
+any more, and what is certified needs no answer of ours: the engine asks only for the proposal of its current view.
+"""
 PRUNE_EVERY = 256
 """Views after which journal files below the stored final block are dropped."""
 

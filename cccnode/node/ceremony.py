@@ -1,7 +1,6 @@
 """The restart ceremony on one home, while its node does not run: what its data says, and what it accepts (J22)."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,13 +15,13 @@ from cccnode.driver.epochs import Epoch, Identity, current_epoch
 from cccnode.home import Home, HomeLock, disk_fault
 from cccnode.keys import Role
 from cccnode.ledger.state import Overlay
-from cccnode.node.data import initialise, read_home_genesis
-from cccnode.types.errors import RESTART_MALFORMED, RESTART_REFUSED, fault
-from cccnode.types.restart import EPOCHS_SKIPPED, Restart, RestartCertificate
+from cccnode.node.data import found_journal, has_journal, initialise, read_home_genesis
+from cccnode.types.errors import RESTART_MALFORMED, RESTART_PROMISE_DAMAGED, RESTART_REFUSED, fault
+from cccnode.types.restart import EPOCHS_SKIPPED, Restart, RestartCertificate, restart_bytes
 from cccnode.types.validators import EpochRecord
-from storage.files import RealDisk
+from storage.files import Disk, RealDisk
 from storage.leveldb import LevelDB
-from storage.store import Store
+from storage.store import Applied, Store
 
 CERTIFICATE_BYTES_MAX: Final = 4 * 1024 * 1024
 _SUFFIX: Final = ".restart"
@@ -42,9 +41,12 @@ def read_certificate(path: Path) -> RestartCertificate:
     if len(raw) > CERTIFICATE_BYTES_MAX:
         raise fault(RESTART_MALFORMED, path=str(path), bytes=len(raw), limit=CERTIFICATE_BYTES_MAX)
     try:
-        return decode(RestartCertificate, raw)
+        certificate = decode(RestartCertificate, raw)
     except DecodeError as error:
         raise fault(RESTART_MALFORMED, path=str(path), reason=str(error)) from error
+    if len(certificate.survivors) != len(certificate.restart.record.validators):
+        raise fault(RESTART_MALFORMED, path=str(path), reason="not one place for each validator's signature")
+    return certificate
 
 
 def write_certificate(path: Path, certificate: RestartCertificate) -> None:
@@ -82,7 +84,7 @@ def accept(config: Config, certificate: RestartCertificate) -> Path:
         Fault: consensus/RESTART_REFUSED, and what opening the data may raise.
     """
     restart = certificate.restart
-    with _opened(config) as (store, epoch):
+    with _opened(config) as (_, store, epoch):
         applied = store.applied
         assert applied is not None, "the store is initialised"
         if restart.chain != read_home_genesis(config.home.genesis_file).chain:
@@ -109,11 +111,11 @@ def propose(config: Config, keep: frozenset[str]) -> RestartCertificate:
     """A certificate without signatures: this home's newest block, and these organisations as validators.
 
     Raises:
-        Fault: consensus/RESTART_REFUSED: one of them does not validate, or nobody would be left.
+        Fault: consensus/RESTART_REFUSED: one of them does not validate, or nobody would be left, or the newest block
+            here is not executed.
     """
-    with _opened(config) as (store, epoch):
-        applied = store.applied
-        assert applied is not None, "the store is initialised"
+    with _opened(config) as (_, store, epoch):
+        applied = _settled(store)
         validators = tuple(row for row in epoch.record.validators if row.organisation in keep)
         unknown = sorted(keep - {row.organisation for row in validators})
         if unknown or not validators:
@@ -132,44 +134,70 @@ def propose(config: Config, keep: frozenset[str]) -> RestartCertificate:
     return RestartCertificate(restart=restart, survivors=(None,) * len(validators), approvals=())
 
 
-def check_own(config: Config, certificate: RestartCertificate) -> EpochRecord:
-    """Whether this survivor has executed exactly the block that a certificate names; the record of its epoch.
+def sign(config: Config, certificate: RestartCertificate, held: Sequence[SigningKey]) -> RestartCertificate:
+    """The certificate with this survivor's signature: it has executed exactly the block that is named.
+
+    The journal of the new epoch is founded here and nowhere else, once: whoever comes back later to the block that the
+    new epoch starts from cannot know whether it voted after it.
 
     Raises:
-        Fault: consensus/RESTART_REFUSED naming both heights: the newest survivor proposes, the others catch up first.
+        Fault: consensus/RESTART_REFUSED naming both heights (the newest survivor proposes, the others catch up first),
+            that no validator has a key of this home, or that what was signed here before is lost.
     """
     restart = certificate.restart
-    with _opened(config) as (store, epoch):
-        applied = store.applied
-        assert applied is not None, "the store is initialised"
+    signers = {key.public_key: key for key in held}
+    places = [at for at, row in enumerate(restart.record.validators) if row.consensus_key in signers]
+    if not places:
+        raise fault(RESTART_REFUSED, reason="no validator of the new epoch has this home's consensus key")
+    index, key = places[0], signers[restart.record.validators[places[0]].consensus_key]
+    if certificate.survivors[index] is not None:
+        return certificate
+    with _opened(config) as (disk, store, epoch):
+        applied = _settled(store)
         ours = (applied.height, applied.block_id, applied.state_root, applied.results.root())
         if ours != (restart.height, restart.block_id, restart.state_root, restart.results_root):
             raise fault(
                 RESTART_REFUSED, reason="this node stands elsewhere", certificate=restart.height, here=applied.height
             )
-        return epoch.record
+        old, new = epoch.record.epoch, restart.record.epoch
+        before = given_up(config.home)
+        if before is not None and before >= old and not has_journal(disk, new):
+            raise fault(
+                RESTART_REFUSED, reason="this home has signed before and lost its vote journal since", epoch=new
+            )
+        found_journal(disk, new)
+        promise(config.home, old)
+    survivors = list(certificate.survivors)
+    survivors[index] = key.sign(restart_bytes(restart))
+    return RestartCertificate(restart=restart, survivors=tuple(survivors), approvals=certificate.approvals)
 
 
 def promise(home: Home, epoch: int) -> None:
     """A survivor that signs votes no more in the epoch that is given up: else that could go on beside the new one.
 
-    Written before the signature leaves this machine, and never taken back.
+    Durable before the signature leaves this machine, and never taken back.
     """
-    path = home.restarts / _PROMISE
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="ascii") as file:
-            file.write(f"{epoch}\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise disk_fault(error, path) from error
+    disk = RealDisk(home.restarts)
+    disk.replace_file(_PROMISE, f"{max(epoch, given_up(home) or 0)}\n".encode("ascii"))
+    disk.close()
 
 
 def given_up(home: Home) -> int | None:
-    """The epoch in which this home has promised not to vote, if there is one."""
+    """The epoch in which this home has promised not to vote, if there is one.
+
+    Raises:
+        Fault: restart/PROMISE_DAMAGED, or what the disk answers.
+    """
     path = home.restarts / _PROMISE
-    return int(path.read_text(encoding="ascii")) if path.exists() else None
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    if not raw.strip().isdigit():
+        raise fault(RESTART_PROMISE_DAMAGED, path=str(path))
+    return int(raw)
 
 
 def consensus_keys(config: Config, passphrase: str | None) -> list[SigningKey]:
@@ -177,8 +205,22 @@ def consensus_keys(config: Config, passphrase: str | None) -> list[SigningKey]:
     return [keys.unlock(path, role=Role.VALIDATOR, passphrase=passphrase) for path in config.home.validator_keys]
 
 
+def _settled(store: Store) -> Applied:
+    """The newest block of this home: stored and executed.
+
+    Raises:
+        Fault: consensus/RESTART_REFUSED: the process ended between the two, so the newest final block is a later one.
+    """
+    applied, stored = store.applied, store.blocks.last or 0
+    assert applied is not None, "the store is initialised"
+    if stored > applied.height:
+        reason = "the newest block here is stored and not executed: start the node, wait until it is, stop it again"
+        raise fault(RESTART_REFUSED, reason=reason, stored=stored, executed=applied.height)
+    return applied
+
+
 @contextmanager
-def _opened(config: Config) -> Iterator[tuple[Store, Epoch]]:
+def _opened(config: Config) -> Iterator[tuple[Disk, Store, Epoch]]:
     """The data of a home whose node does not run."""
     home = config.home
     with HomeLock.take(home):
@@ -196,7 +238,7 @@ def _opened(config: Config) -> Iterator[tuple[Store, Epoch]]:
                 cache_bytes=config.storage.cache_mb << 20,
             )
             header = initialise(store, genesis)
-            yield store, current_epoch(store, header, Identity(node_key=public, signers={}))
+            yield disk, store, current_epoch(store, header, Identity(node_key=public, signers={}))
         finally:
             engine.close()
             disk.close()

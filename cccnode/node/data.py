@@ -12,6 +12,7 @@ from cccnode.driver.replica import Opened, OpenedJournal
 from cccnode.ledger.state import DictState
 from cccnode.types.block import Header
 from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, RESTART_SIGNED, Fault, fault
+from cccnode.types.restart import EPOCHS_SKIPPED
 from consensus.records import Record, decode_record
 from genesis.document import Genesis, read_document, read_genesis
 from genesis.header import genesis_header
@@ -29,20 +30,28 @@ It holds the view up to which the node is unsure of that, and goes with the firs
 were deleted later is not taken for a new one.
 """
 UNUSED: Final = f"{JOURNAL}/unused"
-"""File that says: the consensus key of this home has never signed anything.  It goes with the first record too."""
+"""With a key's name behind it, a file that says: this consensus key has never signed.  It goes with the first record.
+
+It is bound to the key because people move keys: one that was brought into a new home has signed elsewhere.
+"""
 EPOCHS_KEPT: Final = 2
 """Journals that stay: the current one, and the one before for whoever asks what was signed."""
 
 
-def found(data: Path) -> None:
-    """Make the data folder of a home whose consensus key is new.
+def found(data: Path, key: bytes) -> None:
+    """Note in a data folder that a consensus key of its home was made just now.
 
-    Only this lets a node begin with an empty vote journal.  One that finds none at its start, and no such mark, must
-    assume that a journal was lost and that it has voted before (consensus.md 3.14).
+    Only this lets a node begin with an empty vote journal.  One that finds none at its start, and no such mark of its
+    key, must assume that a journal was lost and that the key has voted before (consensus.md 3.14).
     """
     disk = RealDisk(data)
-    disk.replace_file(UNUSED, b"")
+    disk.replace_file(unused_mark(key), b"")
     disk.close()
+
+
+def unused_mark(key: bytes) -> str:
+    """The file that says: this consensus key has never signed."""
+    return f"{UNUSED}-{key.hex()}"
 
 
 def read_home_genesis(path: Path) -> Genesis:
@@ -83,10 +92,11 @@ def initialise(store: Store, genesis: Genesis) -> Header:
 
 
 class _Founding:
-    """A journal and the marks that let it be empty; its first durable record removes them."""
+    """A journal and the marks that let it be empty; its first durable record removes them, and journals long over."""
 
-    def __init__(self, journal: Journal, disk: Disk, marks: Sequence[str]) -> None:
-        self._journal, self._disk, self._marks = journal, disk, marks
+    def __init__(self, journal: Journal, disk: Disk, epoch: int, marks: Sequence[str]) -> None:
+        self._journal, self._disk, self._epoch, self._marks = journal, disk, epoch, marks
+        self._tidy = False
 
     def append(self, body: bytes) -> int:
         """See `VoteJournal`."""
@@ -96,6 +106,10 @@ class _Founding:
         """See `VoteJournal`.  The marks go before anything that the record permits is sent."""
         self._journal.sync()
         self.remove_marks()
+        if not self._tidy:
+            # Here, in the writer thread of all journals: what was still to be written to an old one is written.
+            self._tidy = True
+            _drop_old(self._disk, self._epoch)
 
     def remove_marks(self) -> None:
         """Where there are records, an empty journal is a lost one from now on."""
@@ -110,15 +124,17 @@ class _Founding:
 
 
 def open_data(disk: Disk, store: Store, *, given_up: int | None = None) -> Opened:
-    """The batches, and the vote journals of this and later epochs; none of the epoch that a restart gives up."""
+    """The batches, and the vote journals of this and later epochs; none of those that a restart gives up."""
     return Opened(
         store=store,
         batches=BatchStore.open(disk, BATCHES),
-        open_journal=lambda epoch: (
-            OpenedJournal(journal=None, observe=RESTART_SIGNED.name) if epoch == given_up else open_journal(disk, epoch)
+        open_journal=lambda epoch, key: (
+            OpenedJournal(journal=None, observe=RESTART_SIGNED.name)
+            if given_up is not None and given_up <= epoch <= given_up + EPOCHS_SKIPPED
+            else open_journal(disk, epoch, key)
         ),
         found_journal=lambda epoch, unsure_view: found_journal(disk, epoch, unsure_view),
-        forgot=not disk.exists(UNUSED) and not disk.list(JOURNAL),
+        forgot=lambda key: not _unused(disk, key) and not any(name.isdecimal() for name in disk.list(JOURNAL)),
     )
 
 
@@ -128,20 +144,25 @@ def found_journal(disk: Disk, epoch: int, unsure_view: int = 0) -> None:
         disk.replace_file(_mark(epoch), encode(unsure_view))
 
 
-def open_journal(disk: Disk, epoch: int) -> OpenedJournal:
-    """The vote journal of an epoch; an empty one only where it was founded, or the key never signed.
+def has_journal(disk: Disk, epoch: int) -> bool:
+    """Whether a journal of that epoch lies here, be it empty."""
+    return disk.exists(_journal(epoch))
+
+
+def open_journal(disk: Disk, epoch: int, key: bytes) -> OpenedJournal:
+    """The vote journal of an epoch in which `key` votes; an empty one only if it was founded, or the key never signed.
 
     A validator whose journal is gone or damaged must not vote: it might contradict what it signed before.
     """
-    _drop_old(disk, epoch)
     try:
         journal, bodies = Journal.open(disk, _journal(epoch), epoch)
-        marks = [mark for mark in (UNUSED, _mark(epoch)) if disk.exists(mark)]
+        unused = _unused(disk, key)
+        marks = [*unused, *([_mark(epoch)] if disk.exists(_mark(epoch)) else [])]
         if not bodies and not marks:
             raise fault(NOT_SIGNING_JOURNAL_LOST, epoch=epoch)
-        unsure = disk.read(_mark(epoch)) if _mark(epoch) in marks else b""
+        unsure = b"" if unused else disk.read(_mark(epoch)) if marks else b""
         unsure_view = decode_trusted(int, unsure) if unsure else 0
-        founding = _Founding(journal, disk, marks)
+        founding = _Founding(journal, disk, epoch, marks)
         founding.remove_marks()
         return OpenedJournal(
             journal=founding,
@@ -153,6 +174,11 @@ def open_journal(disk: Disk, epoch: int) -> OpenedJournal:
         if refused.spec not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
             raise
         return OpenedJournal(journal=None, observe=refused.spec.name)
+
+
+def _unused(disk: Disk, key: bytes) -> list[str]:
+    """The marks that say that a key has never signed."""
+    return [mark for mark in (unused_mark(key),) if disk.exists(mark)]
 
 
 def _drop_old(disk: Disk, epoch: int) -> None:

@@ -1,22 +1,27 @@
 """The consensus keys of this home, by public key; the registry decides which of them votes (J14).
 
-A key file that appears while the node runs is opened when an epoch first names its key, so a rotated key takes over at
-its epoch without a restart.
+A key file that appears while the node runs is opened soon, beside the loop, because its passphrase is slow to check on
+purpose; at the latest when an epoch first names its key.  So a rotated key takes over at its epoch without a restart.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from cccnode import keys
 from cccnode.config import Config
 from cccnode.crypto.signing import SigningKey
+from cccnode.driver.runtime import Runtime
 from cccnode.home import Home
 from cccnode.keys import Role
 from cccnode.types.errors import Fault
 from consensus.config import Sign
 
+LOOK_MS: Final = 500
+"""How often a running node looks for new key files: sooner than a change of keys can be ordered and come true."""
 _log = structlog.get_logger("keys")
 
 
@@ -44,8 +49,18 @@ class Keyring(Mapping[bytes, Sign]):
         self._signers: dict[bytes, Sign] = {}
         self._refused: set[Path] = set()
         """Files that appeared later and did not open; told once."""
+        self._seen = set(home.validator_keys)
+        """Files that were opened, or tried."""
         for path in home.validator_keys:
-            self._open(path)
+            self._take(self._open(path))
+
+    def watch(self, runtime: Runtime) -> None:
+        """Open files that appear from now on in a thread of their own: the loop does not wait for a passphrase."""
+        for path in self._home.validator_keys:
+            if path not in self._seen:
+                self._seen.add(path)
+                runtime.run_in_writer("keys", partial(self._open, path), partial(self._opened, path))
+        runtime.call_later(LOOK_MS, partial(self.watch, runtime))
 
     def __getitem__(self, public_key: bytes) -> Sign:
         """What signs with that key; a file that came since is opened for it."""
@@ -66,14 +81,24 @@ class Keyring(Mapping[bytes, Sign]):
         for path in self._home.validator_keys:
             try:
                 if keys.read(path).public_key == public_key:
-                    self._open(path)
-                    _log.info("a consensus key was added", file=str(path), key=public_key)
+                    self._opened(path, self._open(path))
             except Fault as refused:
-                if path not in self._refused:
-                    self._refused.add(path)
-                    _log.warning("a consensus key does not open", reason=str(refused), remedy=refused.spec.remedy)
+                self._opened(path, refused)
 
-    def _open(self, path: Path) -> None:
+    def _open(self, path: Path) -> SigningKey:
         passphrase = keys.find_passphrase(self._passphrase_file)
-        key = keys.unlock(path, role=Role.VALIDATOR, passphrase=passphrase)
+        return keys.unlock(path, role=Role.VALIDATOR, passphrase=passphrase)
+
+    def _opened(self, path: Path, key: SigningKey | BaseException) -> None:
+        """A file that appeared later is open, or does not open."""
+        if isinstance(key, SigningKey):
+            self._take(key)
+            _log.info("a consensus key was added", file=str(path), key=key.public_key)
+        elif not isinstance(key, Fault):
+            raise key
+        elif path not in self._refused:
+            self._refused.add(path)
+            _log.warning("a consensus key does not open", reason=str(key), remedy=key.spec.remedy)
+
+    def _take(self, key: SigningKey) -> None:
         self._signers[key.public_key] = key.sign

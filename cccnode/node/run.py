@@ -90,6 +90,7 @@ async def run(config: Config) -> None:
 async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack) -> None:
     """Open everything in order; `stack` closes it in reverse, also when a later part fails."""
     node_key, consensus_keys = unlock(config)
+    consensus_keys.watch(runtime)
     genesis = read_home_genesis(config.home.genesis_file)
     disk = RealDisk(config.home.data)
     stack.callback(disk.close)

@@ -112,6 +112,11 @@ class Service:
         answered: asyncio.Future[list[Submitted]] = asyncio.get_running_loop().create_future()
 
         def done(results: list[Submitted]) -> None:
+            if not self._registered():
+                # It learned meanwhile that it has left: durable here, and perhaps with nobody else.  No promise; the
+                # same bytes may be handed in elsewhere and are decided once.
+                left = fault(POOL_NOT_READY, state="not registered")
+                results = [(tx_id, refusal or left) for tx_id, refusal in results]
             for _, refusal in results:
                 if refusal is not None:
                     self.metrics.refused.labels(refusal.spec.name).inc()

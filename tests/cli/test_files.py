@@ -12,11 +12,13 @@ from cccnode.cli.testnet_files import Testnet, prepare
 from cccnode.config import load
 from cccnode.home import Home
 from cccnode.keys import Role
+from cccnode.node.data import open_journal
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import account_id
 from cccnode.types.validators import certificate_key
+from storage.files import RealDisk
 
 
 @pytest.fixture
@@ -55,6 +57,23 @@ def test_further_validator_key(home: Path, capsys: pytest.CaptureFixture[str]) -
     assert [Path(key["file"]).name for key in made] == ["validator.json", "validator-2.json"]
     assert _json(capsys, "keys", "show", "validator", "--home", str(home))[1] == made[1]
     assert run_cli(["keys", "new", "validator", "main", "--unencrypted", "--home", str(home)]) == 2
+
+
+def test_only_keys_made_in_a_home_have_never_voted(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`init` and `keys new` note of the keys that they make that these never signed, and of no other key."""
+    network = prepare(Home(tmp_path / "net"), validators=1, seed=b"x", time_ms=1)
+    genesis = str(network.home.genesis_file)
+    assert _json(capsys, "init", "--genesis", genesis, "--unencrypted", "--home", str(home))[0] == 0
+    assert _json(capsys, "keys", "new", "validator", "--unencrypted", "--home", str(home))[0] == 0
+    made = [keys.read(path).public_key for path in Home(home).validator_keys]
+    old = keys.read(network.node(0).home.validator_key).public_key
+    disk = RealDisk(Home(home).data)
+
+    assert [None, None] == [open_journal(disk, 0, key).observe for key in made]
+    assert errors.NOT_SIGNING_JOURNAL_LOST.name == open_journal(disk, 0, old).observe
+    assert open_journal(RealDisk(network.node(0).home.data), 0, old).observe is None
 
 
 def test_certificate(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

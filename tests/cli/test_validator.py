@@ -16,10 +16,12 @@ from cccnode.config import render
 from cccnode.crypto.signing import SigningKey
 from cccnode.home import Home
 from cccnode.keys import Role
+from cccnode.node.data import open_journal
 from cccnode.rpc.backend import Reason, ValidatorStatus
 from cccnode.types import errors
 from cccnode.types.validators import certificate_key
 from p2p.directory import make_certificate
+from storage.files import RealDisk
 from tests.city.registry.town import Town
 from tests.support.live_node import LiveNode
 from tests.support.served import Served
@@ -281,6 +283,7 @@ def test_rotate_key(make: Any) -> None:
     assert keys.read(member.home.validator_key).public_key == old
     assert member.town.record.validators[0].consensus_key == new
     assert "next epoch" in said
+    assert open_journal(RealDisk(member.home.data), 1, new).observe is None, "it never voted"
 
 
 def test_rotate_key_again_after_a_failure(make: Any) -> None:

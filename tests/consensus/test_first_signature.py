@@ -14,7 +14,7 @@ from consensus.effects import Alarm, Blame, Build, Effect, Persist
 from consensus.engine import Engine
 from consensus.events import Pending, Received, Tick
 from consensus.messages import CertificatesMessage, Message, StatusMessage, VotesMessage
-from consensus.records import Record, VoteRecord
+from consensus.records import Record, SilenceRecord, VoteRecord
 from tests.simulation.fakes import CHAIN, Signatures, config_of, epoch_record, key_of, node_of
 
 TIMERS = Timers(delta_ms=100, min_interval_ms=50)
@@ -100,6 +100,37 @@ def test_a_quorum_and_then_the_quiet_time(count: int, others: int) -> None:
     bench.wait(QUIET_MS - 1)
     assert LOOKING == bench.engine.observing
     bench.wait(1)
+
+    assert bench.engine.observing is None
+
+
+def test_another_machine_that_signs_with_the_key_goes_first() -> None:
+    """While this one looks, another one of its organisation says that it votes: this one keeps silent in this epoch."""
+    bench = Bench()
+    for validator in (1, 2):
+        bench.status(validator)
+    bench.hear(ME, StatusMessage(0, 1, NOWHERE, 0, signs=False))
+    assert LOOKING == bench.engine.observing, "two that look decide nothing between them"
+    effects = bench.hear(ME, StatusMessage(0, 1, NOWHERE, 0, signs=True))
+
+    assert [SAFETY_ALARM.name] == [
+        effect.record.error
+        for effect in effects
+        if isinstance(effect, Persist) and isinstance(effect.record, SilenceRecord)
+    ]
+    bench.wait(60_000)
+    assert SAFETY_ALARM.name == bench.engine.observing
+    assert not bench.engine.status_message().signs
+
+
+def test_who_signs_already_is_not_disturbed() -> None:
+    """By a word of the other machine, nor by other validators' words."""
+    bench = Bench()
+    for validator in (1, 2):
+        bench.hear(validator, StatusMessage(0, 1, NOWHERE, 0, signs=True))
+    bench.wait(QUIET_MS)
+    assert bench.engine.status_message().signs
+    bench.hear(ME, StatusMessage(0, 1, NOWHERE, 0, signs=True))
 
     assert bench.engine.observing is None
 

@@ -46,7 +46,7 @@ MESSAGES: dict[str, Message] = {
     "3926866e": CertificatesRequest(1, 2, 3),
     "6cf06b1d": BlockRequest(1, b"b" * 32),
     "06bd2b5b": BlockMessage(1, HEADER, BODY),
-    "442e0c46": StatusMessage(1, 6, PROPOSAL, 2),
+    "d05d244d": StatusMessage(1, 6, PROPOSAL, 2, True),
 }
 RECORDS: dict[str, Record] = {
     "eed56c3e": VoteRecord(VOTE),

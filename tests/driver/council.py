@@ -126,9 +126,9 @@ class Council(Audited):
         return key.public_key
 
     def new_key(self, node: SimulatedNode) -> SigningKey:
-        """A consensus key in a node's home."""
+        """A consensus key that is made in a node's home."""
         key = SigningKey(sha256(f"{node.name} {len(node.signers)}".encode()).digest())
-        node.take_key(key.public_key)
+        node.make_key(key.public_key)
         return key
 
     def pause(self, number: int) -> None:

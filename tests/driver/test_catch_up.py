@@ -10,7 +10,7 @@ from cccnode.codec import decode, encode
 from cccnode.driver.execution import QUEUE_MAX
 from cccnode.driver.replica import Replica
 from cccnode.driver.serving import REPLY_BYTES_MAX, REQUESTS_OF_ONE_MAX, Serving
-from cccnode.node.data import UNUSED
+from cccnode.node.data import unused_mark
 from cccnode.types.block import FinalBlock
 from cccnode.types.certificate import Certificate
 from cccnode.types.vote import Kind
@@ -476,7 +476,7 @@ def test_catching_up_over_a_long_chain() -> None:
     """Many more blocks than the queue holds, executed slowly: the follower arrives without accusing anyone."""
     network = SimulatedNetwork(6, validators=4, peers=1)
     for node in network.nodes[:4]:
-        node.disk.replace_file(UNUSED, b"")
+        node.disk.replace_file(unused_mark(node.consensus_key), b"")
         network.boot(node)
     network.relink()
     world = network.world
@@ -503,7 +503,7 @@ def test_catching_up_over_many_epochs() -> None:
     """A follower passes one boundary after the other; what waits above them is no more than gossip asks for ahead."""
     network = SimulatedNetwork(6, validators=4, peers=1, epoch_blocks=5)
     for node in network.nodes[:4]:
-        node.disk.replace_file(UNUSED, b"")
+        node.disk.replace_file(unused_mark(node.consensus_key), b"")
         network.boot(node)
     network.relink()
     world = network.world

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cccnode.codec import encode
 from cccnode.crypto.hashing import ZERO
@@ -111,16 +112,16 @@ def test_invalid_stores_are_named() -> None:
 
 
 class OthersBench:
-    """A node in epoch 5, which began after height 3, whose block is final."""
+    """A node in epoch 5, which began after height 1, whose block is final and was made in the epoch `before`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, before: int = 4) -> None:
         network = Council(monkeypatch)
         network.transfer()
-        assert network.run(MINUTE, lambda: network.height() >= 1)
+        assert network.run(MINUTE, lambda: network.replica().chain.height >= 1)
         self.store = network.replica().store
         self.world, self.links = World(1), FakeLinks()
         self.others = OtherEpochs(NodeRuntime(self.world), self.links, self.store)
-        self.epoch = epoch_of(number=5, start=self.store.header(1))
+        self.epoch = epoch_of(number=5, start=replace(self.store.header(1), epoch=before))
 
     def hear(self, epoch: int, peer: bytes = ALICE) -> None:
         self.others.take(self.epoch, peer, epoch, encode(StatusMessage(epoch, 1, Proposal(0, 0, 0, ZERO), 0)))
@@ -161,6 +162,17 @@ def test_the_epoch_before_is_shown_how_it_ended(monkeypatch: pytest.MonkeyPatch)
 
     assert [ALICE, BOB, ALICE] == [peer for peer, _ in bench.shown()]
     assert [CertificatesMessage(4, (last.certificate,))] * 3 == [message for _, message in bench.shown()]
+
+
+def test_after_a_restart_an_epoch_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate is shown as one of the epoch that made it: under another number it would be a lie of this node."""
+    bench = OthersBench(monkeypatch, before=3)
+    bench.hear(4)
+    assert [] == bench.shown(), "that one ended by agreement, and no certificate says so"
+    bench.hear(3, BOB)
+
+    certificate = bench.store.block(1).certificate
+    assert [(BOB, CertificatesMessage(3, (certificate,)))] == bench.shown()
 
 
 def test_helped_nodes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, WATCHING
+from cccnode.node.data import unused_mark
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, SAFETY_ALARM, WATCHING
 from consensus.messages import Message, StatusMessage, VotesMessage
 from tests.driver.council import MINUTE, Council
 from tests.driver.support import Audited
@@ -24,8 +25,9 @@ def test_nothing_is_signed_before_a_quorum_is_heard(monkeypatch: pytest.MonkeyPa
     """Two of four wait for ever; with a third they begin, after the time that a leader has."""
     network = Audited(3, monkeypatch)
     for number in (0, 1):
-        network.nodes[number].disk.replace_file("journal/unused", b"")
-        network.boot(network.nodes[number])
+        node = network.nodes[number]
+        node.disk.replace_file(unused_mark(node.consensus_key), b"")
+        network.boot(node)
     network.relink()
     network.send(network.nodes[0], count=1)
     network.run(MINUTE)
@@ -33,7 +35,7 @@ def test_nothing_is_signed_before_a_quorum_is_heard(monkeypatch: pytest.MonkeyPa
     assert [LOOKING, LOOKING] == [network.nodes[number].silent for number in (0, 1)]
 
     third = network.nodes[2]
-    third.disk.replace_file("journal/unused", b"")
+    third.disk.replace_file(unused_mark(third.consensus_key), b"")
     began = network.world.now_ms
     network.boot(third)
     network.relink()
@@ -208,8 +210,50 @@ def test_two_selves_in_two_parts_of_a_network(monkeypatch: pytest.MonkeyPatch, s
     network.remove(twin)
     busy(network, 1_000)
 
-    assert {name for name, _ in network.audit.contradictions()} <= {"org-01"}
+    assert {name for name, *_ in network.audit.contradictions()} <= {"org-01"}
     network.sound(1)
+
+
+# Two machines of one organisation
+
+
+def standby(network: Council, number: int, *, copied: bool) -> SimulatedNode:
+    """A second registered machine of an organisation, with the same consensus key; `copied`: and the same data."""
+    node = network.nodes[number]
+    key = network.register(number)
+    network.settle()
+    network.run(5_000)
+    other = SimulatedNode(number, node.partner, key, node.consensus_key, f"{number}b")
+    if copied:
+        other.disk, other.engine = network.backup(node)
+    else:
+        other.disk.replace_file(unused_mark(node.consensus_key), b"")
+        other.card = network.card()
+    network.forgetful.add(node.name)
+    network.nodes.append(other)
+    network.boot(other)
+    network.relink()
+    return other
+
+
+@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_two_machines_with_one_key(monkeypatch: pytest.MonkeyPatch, seed: int, *, copied: bool, idle: bool) -> None:
+    """The first goes on in this epoch and the next; the second keeps silent, also if nobody votes when it comes."""
+    network = Council(monkeypatch, seed=seed)
+    first, other = network.nodes[1], standby(network, 1, copied=copied)
+    for _ in range(2):
+        network.run(6_000) if idle else busy(network, 2_000)
+        busy(network, 1_000)
+        assert other.replica.epoch.number == network.epoch
+        assert other.silent in {SAFETY_ALARM.name, LOST}, "by the other's word, or by votes that it does not remember"
+        assert first.silent is None
+        network.rotate(3)
+        network.settle()
+    assert [] == list(network.audit.contradictions())
+    network.remove(other)
+    network.sound()
 
 
 def test_an_older_self_takes_over_and_the_newer_one_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +261,7 @@ def test_an_older_self_takes_over_and_the_newer_one_stops(monkeypatch: pytest.Mo
     network = Council(monkeypatch, epoch_blocks=60)
     node = network.nodes[1]
     backup = network.backup(node)
-    busy(network, 600)
+    busy(network, 700)
     twin = network.twin(node, backup)
     network.run(200)
     network.crash(node)

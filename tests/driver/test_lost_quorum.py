@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from cccnode.city.registry.restart import restart_flaw
 from cccnode.driver.accepted import AcceptedRestarts
 from cccnode.ledger.state import Overlay
-from cccnode.types.errors import RESTART_REFUSED, Fault
+from cccnode.node.data import found_journal
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, RESTART_REFUSED, Fault
 from cccnode.types.restart import Approval, Restart, RestartCertificate, restart_bytes
 from cccnode.types.validators import EpochRecord
 from storage.memory import MemoryDisk, MemoryEngine
@@ -30,7 +31,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch, *, epoch_blocks: int | None = None)
 
 
 def certificate(network: Audited, *, keep: tuple[int, ...] = SURVIVORS) -> RestartCertificate:
-    """What the survivors and all organisations agree on."""
+    """What the survivors and all organisations agree on; as the ceremony does, signing founds the new journal."""
     replica = network.nodes[SURVIVORS[0]].replica
     assert replica is not None
     applied, old = replica.store.applied, replica.record
@@ -48,6 +49,8 @@ def certificate(network: Audited, *, keep: tuple[int, ...] = SURVIVORS) -> Resta
         record=record,
     )
     signed = restart_bytes(restart)
+    for number in keep:
+        found_journal(network.nodes[number].disk, record.epoch)
     survivors = tuple(key.sign(signed) for number in keep if (key := partners[number].consensus) is not None)
     approvals = tuple(
         Approval(partner.name, (partner.owner.public_key,), (partner.owner.sign(signed),)) for partner in partners
@@ -107,6 +110,33 @@ def test_what_survivors_forgot_matters_no_more(monkeypatch: pytest.MonkeyPatch) 
 
     assert network.run(30_000, lambda: network.height() >= before + 2)
     assert [None] * 4 == [replica.voting.engine.observing for replica in network.alive() if replica.voting is not None]
+
+
+@pytest.mark.parametrize("wiped", [False, True])
+def test_a_survivor_that_returns_to_where_the_restart_began(monkeypatch: pytest.MonkeyPatch, *, wiped: bool) -> None:
+    """It voted since, lost that, and starts exactly at that block: only the ceremony founds the journal, once."""
+    network = stalled(monkeypatch)
+    node = network.nodes[2]
+    network.crash(node)
+    backup = network.backup(node)  # When the ceremony began, and before it was signed here.
+    network.restart(node)
+    accepting(network, certificate(network))
+    restarted(network, *SURVIVORS)
+    network.send(network.nodes[0], count=3)
+    network.run(3_000)
+    signed = list(network.signed[2])
+    assert 2 == node.replica.epoch.number
+    assert signed
+    network.crash(node)
+    if wiped:
+        for name in backup[0].list("journal"):
+            backup[0].remove_tree(f"journal/{name}")
+    node.disk, node.engine = backup
+    network.restart(node)
+
+    assert (2, NOT_SIGNING_JOURNAL_LOST.name) == (node.replica.epoch.number, node.silent)
+    network.run(3_000)
+    assert not network.contradictions()
 
 
 def test_the_restarted_epoch_ends_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +215,8 @@ def test_what_makes_a_certificate_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "comes next" in str(flaw(network, with_record(late)))
     other_key = replace(record.validators[0], consensus_key=record.validators[1].consensus_key)
     assert "names a validator" in str(flaw(network, with_record(replace(record, validators=(other_key,)))))
+    twice = with_record(replace(record, validators=record.validators[:1] * 2))
+    assert "validator twice" in str(flaw(network, twice))
     slower = replace(record, timers=replace(record.timers, delta_ms=9))
     assert "more than the validators" in str(flaw(network, with_record(slower)))
     assert "one signature for each" in str(flaw(network, replace(good, survivors=good.survivors[:1])))

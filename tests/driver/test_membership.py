@@ -13,8 +13,11 @@ from cccnode.city.registry.messages import (
     RegistryPause,
     RegistryRotateKey,
 )
+from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.signing import SigningKey
 from cccnode.driver.quotas import OWN
+from cccnode.node.data import unused_mark
+from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST
 from cccnode.types.readiness import rotation_bytes
 from p2p.frames import Channel
 from tests.driver.council import MINUTE, Council
@@ -40,6 +43,14 @@ def work(network: Council, blocks: int = 12) -> None:
     while network.height() < height:
         ids = network.transfer(network.rng.choice(up))
         assert network.run(MINUTE, lambda: network.all_executed(ids)), network.picture()  # noqa: B023
+
+
+def work_at(network: Council, number: int, *, blocks: int) -> None:
+    """So many blocks, with transactions from one node."""
+    height = network.height() + blocks
+    while network.height() < height:
+        network.transfer(number)
+        network.run(50)
 
 
 # Joining
@@ -206,6 +217,46 @@ def test_an_organisation_that_left_is_a_stranger(monkeypatch: pytest.MonkeyPatch
     network.sound()
 
 
+def leaves(network: Council, number: int) -> list[bytes]:
+    """An organisation leaves while its node takes transactions, to the last moment; those that it acknowledged."""
+    left, ids = network.order(network.nodes[number].partner, RegistryLeave(), network.nodes[0]), []
+    for _ in range(300):
+        if left in network.replica(number).window:
+            break
+        ids += network.transfer(number)
+        network.run(5)
+    assert left in network.replica(number).window
+    return [tx_id for tx_id in ids if tx_id in network.acknowledged]
+
+
+@pytest.mark.parametrize("disk_ms", [0, 40])
+def test_what_a_validator_promised_before_its_organisation_left(monkeypatch: pytest.MonkeyPatch, disk_ms: int) -> None:
+    """Others have it by then, and it is executed, however slow the node is; the network goes on under load."""
+    network = Council(monkeypatch, validators=5)
+    network.nodes[4].runtime._disk_ms = (disk_ms, disk_ms)
+    ids = leaves(network, 4)
+    work_at(network, 0, blocks=6)
+
+    assert ids
+    assert network.run(MINUTE, lambda: network.all_executed(ids))
+    assert {} == network.nodes[4].linked
+    network.sound()
+
+
+def test_what_nobody_fetched_before_an_organisation_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its batches stay with it; when its last epoch ends it passes them on, while others still take its links."""
+    network = Council(monkeypatch, validators=5)
+    network.filters[4] = lambda peer, channel, payload: None if channel in {Channel.BATCH, Channel.HAVE} else payload
+    ids = leaves(network, 4)
+    assert not set(ids) & set(network.decided)
+    assert network.run(MINUTE, lambda: network.replica(4).epoch.number == 1)
+    work_at(network, 0, blocks=4)
+
+    assert network.run(MINUTE, lambda: network.all_executed(ids))
+    assert {} == network.nodes[4].linked
+    network.sound()
+
+
 def test_a_member_that_paused_returns_with_a_new_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Out in one epoch, in again in a later one: with another key, which is all that it votes with."""
     network = Council(monkeypatch, validators=5)
@@ -308,11 +359,51 @@ def test_a_key_that_is_not_at_home_does_not_vote(monkeypatch: pytest.MonkeyPatch
     assert (None, None) == (node.replica.epoch.me, node.replica.voting)
     work(network, 3)
     node.take_key(key.public_key)
+    node.disk.replace_file(unused_mark(key.public_key), b"")  # It was made in this home, late.
     network.crash(node)
     network.restart(node)
 
     assert network.run(MINUTE, lambda: network.signing() == [0, 1, 2, 3])
     assert 1 == node.replica.epoch.me
+    network.sound()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_epoch_that_begins_idle_makes_no_block(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """A change that came true is no reason for a block of the next epoch: nothing was executed there that could be."""
+    network = Council(monkeypatch, seed=seed)
+    for number in range(3):
+        network.rotate(number)
+        network.settle()
+        network.run(2_000)
+        newest = network.blocks()[-1].header
+
+        assert newest.next_epoch_record_hash != ZERO
+        assert (number + 1, newest.height) == (network.epoch, network.height())
+    assert network.run(MINUTE, lambda: network.signing() == [0, 1, 2, 3])
+    work(network, 3)
+    network.sound()
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_old_key_in_a_new_home(monkeypatch: pytest.MonkeyPatch, *, joined: bool) -> None:
+    """Key files from a backup in a home that was made for another key: it counts as one that lost its journal."""
+    network = Council(monkeypatch, peers=1, epoch_blocks=5)
+    number = 4 if joined else 1
+    if joined:  # The epochs before know nothing of it, and begin no journal for it.
+        network.add(4)
+        network.settle()
+    node = network.nodes[number]
+    assert network.run(MINUTE, lambda: node.silent is None)
+    work(network, 3)
+    network.crash(node, wipe=True)
+    node.disk.replace_file(unused_mark(b"made by init".ljust(32)), b"")
+    network.restart(node)
+    assert network.run(MINUTE, lambda: node.replica.chain.height == network.height())
+
+    assert NOT_SIGNING_JOURNAL_LOST.name == node.silent
+    work(network, 12)
+    assert network.run(MINUTE, lambda: node.silent is None), "from an epoch on that it saw begin"
     network.sound()
 
 

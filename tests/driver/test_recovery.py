@@ -142,7 +142,8 @@ def test_a_node_that_diverged_stops_and_stays_readable(monkeypatch: pytest.Monke
     network.restart(wrong)
     network.run(20_000)
     assert DIVERGED is wrong.replica.executor.diverged.spec, "a restart does not make it right"
-    assert {"node 3 differs at height"} == {text[:24] for text in network.violations}, "as the checker sees too"
+    assert network.violations, "as the checker sees too"
+    assert all(" differs at height " in text for text in network.violations), network.violations
 
 
 def test_another_fault_than_divergence_stops_the_node(monkeypatch: pytest.MonkeyPatch) -> None:

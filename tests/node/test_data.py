@@ -8,7 +8,15 @@ from msgspec import structs
 from cccnode.driver.epochs import Identity, current_epoch
 from cccnode.driver.execution import look_ahead
 from cccnode.driver.replica import OpenedJournal
-from cccnode.node.data import UNUSED, found, found_journal, initialise, open_data, open_journal, read_home_genesis
+from cccnode.node.data import (
+    found,
+    found_journal,
+    initialise,
+    open_data,
+    open_journal,
+    read_home_genesis,
+    unused_mark,
+)
 from cccnode.types.errors import (
     BATCHES_CORRUPT,
     DISK_FAILED,
@@ -26,6 +34,8 @@ from storage.store import Store
 from tests.simulation.nodes import STATE_DEPTH, demo_network
 
 JOURNAL = "journal/0"
+KEY, OTHER = b"k" * 32, b"o" * 32
+UNUSED = unused_mark(KEY)
 
 
 def opened_store(disk: MemoryDisk, engine: MemoryEngine | None = None) -> Store:
@@ -47,7 +57,7 @@ def record(view: int) -> bytes:
 def voted(disk: MemoryDisk, views: int = 3, epoch: int = 0) -> None:
     """The node votes in the first views of an epoch."""
     found_journal(disk, epoch)
-    journal = open_journal(disk, epoch).journal
+    journal = open_journal(disk, epoch, KEY).journal
     for view in range(1, views + 1):
         journal.append(record(view))
     journal.sync()
@@ -94,17 +104,37 @@ def test_genesis_looks_ahead() -> None:
 def test_a_new_key_votes() -> None:
     """A home whose key never signed begins in whatever epoch it is, with an empty journal."""
     for epoch in (0, 7):
-        opened = open_journal(founded(), epoch)
+        opened = open_journal(founded(), epoch, KEY)
 
         assert may_vote(opened)
         assert ([], 1) == (list(opened.records), opened.first_sequence)
+
+
+def test_an_old_key_in_a_new_home() -> None:
+    """The home's own key never signed; one that was brought there may have, so it counts as one with a lost journal."""
+    disk = founded()
+
+    assert NOT_SIGNING_JOURNAL_LOST.name == open_journal(disk, 0, OTHER).observe
+    assert may_vote(open_journal(disk, 0, KEY))
+
+
+def test_a_further_key_after_a_loss() -> None:
+    """A key made in a home that lost its data votes at once; the old one stays silent; its doubt is its own."""
+    disk = MemoryDisk()
+    disk.replace_file(unused_mark(OTHER), b"")
+    found_journal(disk, 3, unsure_view=1)
+
+    assert not may_vote(open_journal(disk, 2, KEY))
+    assert 1 == open_journal(disk, 3, KEY).unsure_view
+    assert may_vote(open_journal(disk, 2, OTHER))
+    assert 0 == open_journal(disk, 3, OTHER).unsure_view
 
 
 def test_what_it_signed_comes_back() -> None:
     """The records of the journal in order, with the sequence of the first, also after old files were dropped."""
     disk = founded()
     voted(disk)
-    opened = open_journal(disk, 0)
+    opened = open_journal(disk, 0, KEY)
     assert ([1, 2, 3], 1) == (views(opened), opened.first_sequence)
 
     pruned = founded()
@@ -113,7 +143,7 @@ def test_what_it_signed_comes_back() -> None:
         journal.append(record(view))
         journal.sync()
     journal.prune(3)
-    opened = open_journal(pruned, 0)
+    opened = open_journal(pruned, 0, KEY)
     assert (3, [3]) == (opened.first_sequence, views(opened))
 
 
@@ -124,10 +154,10 @@ def test_a_journal_that_is_gone() -> None:
     disk.remove_tree(JOURNAL)
 
     for lost in (disk, MemoryDisk()):
-        opened = open_journal(lost, 0)
+        opened = open_journal(lost, 0, KEY)
         assert not may_vote(opened)
         assert NOT_SIGNING_JOURNAL_LOST.name == opened.observe
-        assert not may_vote(open_journal(lost, 0)), "looking does not found one"
+        assert not may_vote(open_journal(lost, 0, KEY)), "looking does not found one"
 
 
 def test_a_journal_damaged_in_the_middle() -> None:
@@ -136,7 +166,7 @@ def test_a_journal_damaged_in_the_middle() -> None:
     voted(disk)
     (name,) = disk.list(JOURNAL)
     disk._files[f"{JOURNAL}/{name}"].data[20] ^= 1
-    opened = open_journal(disk, 0)
+    opened = open_journal(disk, 0, KEY)
 
     assert not may_vote(opened)
     assert (JOURNAL_CORRUPT.name, []) == (opened.observe, list(opened.records))
@@ -148,7 +178,7 @@ def test_a_journal_that_something_else_wrote() -> None:
     journal, _ = Journal.open(disk, JOURNAL, 0)
     journal.append(b"not a record")
     journal.sync()
-    opened = open_journal(disk, 0)
+    opened = open_journal(disk, 0, KEY)
 
     assert not may_vote(opened)
     assert JOURNAL_CORRUPT.name == opened.observe
@@ -160,7 +190,7 @@ def test_a_torn_tail_is_no_damage() -> None:
     voted(disk)
     (name,) = disk.list(JOURNAL)
     disk.append(f"{JOURNAL}/{name}", b"\x00\x00\x00\x50torn")
-    opened = open_journal(disk, 0)
+    opened = open_journal(disk, 0, KEY)
 
     assert may_vote(opened)
     assert 3 == len(opened.records)
@@ -170,7 +200,7 @@ def test_the_marks_go_with_the_first_record() -> None:
     """Founded or unused, until the first synced vote: from then on an empty journal is a lost one."""
     disk = founded()
     found_journal(disk, 4)
-    journal = open_journal(disk, 4).journal
+    journal = open_journal(disk, 4, KEY).journal
     journal.append(record(1))
     assert disk.exists(UNUSED)
     assert disk.exists("journal/4/founded")
@@ -188,7 +218,7 @@ def test_power_lost_between_the_first_record_and_the_marks() -> None:
     journal.append(record(1))
     journal.sync()
 
-    assert [1] == views(open_journal(disk, 4))
+    assert [1] == views(open_journal(disk, 4, KEY))
     assert not disk.exists(UNUSED)
     assert not disk.exists("journal/4/founded")
 
@@ -199,9 +229,9 @@ def test_a_founded_epoch_begins_with_an_empty_journal() -> None:
     voted(disk)
     found_journal(disk, 1)
 
-    assert may_vote(open_journal(disk, 1))
-    assert may_vote(open_journal(disk, 1)), "until something is signed"
-    assert not may_vote(open_journal(disk, 2))
+    assert may_vote(open_journal(disk, 1, KEY))
+    assert may_vote(open_journal(disk, 1, KEY)), "until something is signed"
+    assert not may_vote(open_journal(disk, 2, KEY))
 
 
 def test_an_epoch_that_was_voted_in_is_not_founded_again() -> None:
@@ -211,26 +241,36 @@ def test_an_epoch_that_was_voted_in_is_not_founded_again() -> None:
     found_journal(disk, 1)
 
     assert ["00000000000000000001.log"] == disk.list("journal/1")
-    assert [1, 2] == views(open_journal(disk, 1))
+    assert [1, 2] == views(open_journal(disk, 1, KEY))
 
 
 def test_journals_of_old_epochs_are_dropped() -> None:
-    """The current one and the one before stay."""
+    """The current one and the one before stay; the others go in the thread that writes, behind what is written."""
     disk = founded()
     for epoch in range(5):
         voted(disk, epoch=epoch)
-
     assert ["3", "4"] == disk.list("journal")
+
+    found_journal(disk, 5)
+    journal = open_journal(disk, 5, KEY).journal
+    assert ["3", "4", "5"] == disk.list("journal"), "the writer of an old one may be at work still"
+    journal.append(record(1))
+    journal.sync()
+    assert ["4", "5"] == disk.list("journal")
 
 
 def test_whether_votes_may_be_forgotten() -> None:
     """A home without any journal, and not marked as unused, may have voted in epochs that are yet to come here."""
     for disk, forgot in ((founded(), False), (MemoryDisk(), True)):
-        assert forgot is open_data(disk, opened_store(disk)).forgot
+        assert forgot is open_data(disk, opened_store(disk)).forgot(KEY)
+    assert open_data(founded(), opened_store(MemoryDisk())).forgot(OTHER), "it was brought here"
 
     disk = founded()
     voted(disk)
-    assert not open_data(disk, opened_store(disk)).forgot
+    assert not open_data(disk, opened_store(disk)).forgot(KEY)
+    for lost in ("0", ""):
+        disk.remove_tree(f"journal/{lost}".rstrip("/"))
+        assert open_data(disk, opened_store(disk)).forgot(KEY)
 
 
 def test_damaged_batches_are_named() -> None:
@@ -248,11 +288,12 @@ def test_damaged_batches_are_named() -> None:
 
 
 def test_found_on_a_real_disk(tmp_path: Path) -> None:
-    """`init` leaves a folder in which the first start may vote."""
-    found(tmp_path / "data")
+    """`init` leaves a folder in which the first start may vote, with the key that was made and no other."""
+    found(tmp_path / "data", KEY)
     disk = RealDisk(tmp_path / "data")
 
-    assert may_vote(open_journal(disk, 0))
+    assert not may_vote(open_journal(disk, 0, OTHER))
+    assert may_vote(open_journal(disk, 0, KEY))
     disk.close()
 
 

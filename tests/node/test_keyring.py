@@ -1,6 +1,7 @@
 """Consensus keys of a home: all of them by public key, later ones too, and never a crash for a bad file."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from cccnode.config import load
 from cccnode.crypto.signing import SigningKey
 from cccnode.home import Home
 from cccnode.keys import Role
-from cccnode.node.keyring import Keyring, unlock
+from cccnode.node.keyring import LOOK_MS, Keyring, unlock
 from cccnode.types import errors
 from cccnode.types.errors import Fault
 
@@ -82,6 +83,70 @@ def test_later_key_under_the_passphrase(home: Home, tmp_path: Path) -> None:
     ring = Keyring(home, secret)
     _add(home, NEW, "correct horse")
     assert ring[NEW.public_key](b"x") == NEW.sign(b"x")
+
+
+class Later:
+    """A runtime whose timer and key thread the test turns."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, Any, Any]] = []
+        self.again: list[Any] = []
+
+    def call_later(self, delay_ms: int, callback: Any) -> None:
+        assert delay_ms == LOOK_MS
+        self.again.append(callback)
+
+    def run_in_writer(self, writer: str, job: Any, done: Any) -> None:
+        self.jobs.append((writer, job, done))
+
+    def look(self) -> None:
+        self.again.pop()()
+
+    def work(self) -> None:
+        """What the key thread does, and what the loop then hears."""
+        for _, job, done in self.jobs:
+            try:
+                done(job())
+            except Fault as refused:
+                done(refused)
+        self.jobs.clear()
+
+
+def test_a_later_key_is_opened_beside_the_loop(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon after the file appeared, once; when its epoch names it there is nothing left to wait for."""
+    monkeypatch.setenv(keys.PASSPHRASE_ENV, "correct horse")
+    _add(home, OLD, "correct horse")
+    ring, runtime = Keyring(home, None), Later()
+    ring.watch(runtime)
+    assert [] == runtime.jobs, "that one is open"
+    _add(home, NEW, "correct horse")
+    for _ in range(3):
+        runtime.look()
+    assert ["keys"] == [writer for writer, _, _ in runtime.jobs]
+    assert [OLD.public_key] == list(ring)
+    runtime.work()
+
+    monkeypatch.setattr(keys, "unlock", None)
+    assert NEW.public_key in ring
+    assert ring[NEW.public_key](b"x") == NEW.sign(b"x")
+
+
+def test_a_later_file_that_does_not_open(home: Home) -> None:
+    """It is tried once beside the loop, and again when its key is needed; anything but a named error stops the node."""
+    _add(home, OLD)
+    ring, runtime = Keyring(home, None), Later()
+    ring.watch(runtime)
+    path = _add(home, NEW, "another passphrase")
+    for _ in range(2):
+        runtime.look()
+        runtime.work()
+    assert [OLD.public_key] == list(ring)
+    path.unlink()
+    keys.create(path, role=Role.VALIDATOR, passphrase=None, key=NEW)
+
+    assert NEW.public_key in ring
+    with pytest.raises(ZeroDivisionError):
+        ring._opened(path, ZeroDivisionError())
 
 
 def test_invalid_later_file(home: Home, tmp_path: Path) -> None:

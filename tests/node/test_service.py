@@ -399,3 +399,18 @@ async def test_a_node_that_left_promises_nothing() -> None:
     with pytest.raises(Fault) as refused:
         await watched.service.submit([b"anything"])
     assert (refused.value.spec, refused.value.values) == (POOL_NOT_READY, {"state": "not registered"})
+
+
+def test_a_node_that_learns_that_it_left_promises_nothing_more() -> None:
+    """It took a transaction while it was registered, and is not when that is durable: the client is sent elsewhere."""
+    watched = Watched()
+    watched.run(300)
+    raws: list[bytes] = []
+    watched.network.submit = lambda node, found, deadlines: raws.extend(found)
+    tx_id, _ = watched.send()
+    listed = iter([True, False])
+    watched.service._registered = lambda: next(listed)
+
+    ((found, refusal),) = asyncio.run(with_time(watched, watched.service.submit(raws)))
+
+    assert (tx_id, POOL_NOT_READY, {"state": "not registered"}) == (found, refusal.spec, refusal.values)

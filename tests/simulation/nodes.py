@@ -22,7 +22,7 @@ from cccnode.driver.epochs import Identity
 from cccnode.driver.execution import Applied
 from cccnode.driver.replica import Replica
 from cccnode.ledger.state import Overlay
-from cccnode.node.data import UNUSED, initialise, open_data
+from cccnode.node.data import initialise, open_data, unused_mark
 from cccnode.node.members import Members
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import account_id, sign_transaction
@@ -124,6 +124,11 @@ class SimulatedNode:
         """Put a consensus key into its home."""
         self.signers[consensus_key] = partial(sign_vote, consensus_key)
 
+    def make_key(self, consensus_key: bytes) -> None:
+        """Make a consensus key in its home: one that never signed."""
+        self.take_key(consensus_key)
+        self.disk.replace_file(unused_mark(consensus_key), b"")
+
     @property
     def silent(self) -> str | None:
         """Why it does not sign; None: it does, or it is no validator, or it is off."""
@@ -186,7 +191,8 @@ class SimulatedNetwork:
     def start(self) -> None:
         """Found and start every node."""
         for node in self.nodes:
-            node.disk.replace_file(UNUSED, b"")
+            if node.consensus_key is not None:
+                node.disk.replace_file(unused_mark(node.consensus_key), b"")
             self.boot(node)
         self.relink()
 

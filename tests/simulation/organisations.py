@@ -167,7 +167,7 @@ class Organisations:
         if node.replica.epoch.me is None:
             return
         key = self._new_key(node)
-        node.take_key(key.public_key)
+        node.make_key(key.public_key)
         proof = key.sign(rotation_bytes(self._network.demo.genesis.chain, node.name, key.public_key))
         self._send(node, "rotate", RegistryRotateKey(key.public_key, proof))
 
@@ -213,7 +213,7 @@ class Organisations:
         applied = replica.store.applied_at(found[-1])
         assert applied is not None, "just looked for"
         key = self._new_key(node)
-        node.take_key(key.public_key)
+        node.make_key(key.public_key)
         receipt = sign_readiness(
             key,
             organisation=node.name,

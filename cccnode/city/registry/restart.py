@@ -20,6 +20,8 @@ def restart_flaw(state: Reader, current: EpochRecord, certificate: RestartCertif
         return f"its epoch is {record.epoch}, and {current.epoch + 1 + EPOCHS_SKIPPED} comes next"
     if not set(record.validators) <= set(current.validators):
         return "it names a validator that is none in this epoch, or with other keys"
+    if len(set(record.validators)) != len(record.validators):
+        return "it names a validator twice"
     if (record.limits, record.timers, record.features) != (current.limits, current.timers, current.features):
         return "it changes more than the validators"
     if len(certificate.survivors) != len(record.validators):
