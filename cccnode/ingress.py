@@ -97,6 +97,8 @@ def _check_signers(signers: tuple[bytes, ...], signatures: tuple[bytes, ...]) ->
 
 def _refuse_unsigned(verdicts: list[Verified | Fault], holds: Sequence[bool]) -> None:
     """Replace each transaction with a signature that does not hold by its fault; `holds` is flat, in order."""
+    if all(holds):
+        return
     start = 0
     for index, verdict in enumerate(verdicts):
         if isinstance(verdict, Fault):

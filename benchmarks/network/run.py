@@ -54,7 +54,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
-    add("--profile", type=Path, metavar="FILE", help="cProfile of node 0's event loop under load (slows it down)")
+    add("--profile", type=Path, metavar="FILE", help="what node 0 did under load, line by line")
 
 
 def _run(options: argparse.Namespace) -> Figures:

@@ -4,9 +4,8 @@ A batch counts only when it is durable: `Have` goes out, a submission is acknowl
 voted for after that, never before.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from cccnode.codec import DecodeError, decode, encode
@@ -18,6 +17,7 @@ from cccnode.driver.pool import BatchPool, Entry, make_entry
 from cccnode.driver.quotas import OWN, adopted_from
 from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.stages import Stages
+from cccnode.driver.verification import Verification, Verify
 from cccnode.types.batch import Batch, batch_id
 from cccnode.types.errors import POOL_FULL, TX_WEIGHT, Fault, fault
 from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX, BLOCK_WEIGHT_MAX
@@ -26,14 +26,6 @@ from cccnode.types.validators import quorum
 from p2p.frames import Channel
 from p2p.scores import Offence
 
-SLICE = 64
-"""Transactions verified in one turn of the loop: about 5 ms with PyNaCl, so votes never wait longer."""
-SLICE_BUSY = 12
-"""The same while a final block is being executed: about 1 ms, beside 2 ms of execution.
-
-What is final goes first.  Where more is offered than the machine can carry, verifying eagerly would slow down the very
-blocks that empty the pool, and a small excess would become a collapse.
-"""
 FORM_MS = 5
 """A batch is closed after this long, or when it is full (D5)."""
 HAVE_MS = 20
@@ -48,9 +40,6 @@ BACKLOG_MAX = 20_000
 """Transactions that may wait for verification before submissions are refused: about two seconds with PyNaCl."""
 INVALID_MAX = 1_024
 """Batches remembered as invalid."""
-
-Verify = Callable[[Sequence[bytes]], list[Verified | Fault]]
-"""Raw transactions to verdicts, in order: `cccnode.ingress` bound to this chain."""
 
 
 class WaitingRoom(Protocol):
@@ -101,15 +90,6 @@ class Submission:
 
 
 @dataclass(slots=True)
-class _Job:
-    """Raw transactions on their way through verification."""
-
-    raws: Sequence[bytes]
-    finish: Callable[[list[Verified | Fault]], None]
-    verdicts: list[Verified | Fault] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class _Rates:
     """What one validator asked of this node in the current second."""
 
@@ -146,12 +126,11 @@ class Dissemination:
         decodes it; `executing` tells whether a final block is being executed.
         """
         self._runtime, self._links, self._store, self._pool = runtime, links, store, pool
-        self._verify, self._waiting_room = verify, waiting_room
+        self.verification = Verification(runtime=runtime, stages=stages, verify=verify, executing=executing)
+        self._waiting_room = waiting_room
         self._begin(epoch)
-        self._stages, self._ready, self._spoiled = stages, ready, spoiled
-        self._stored_batch, self._reread, self._executing = stored_batch, reread, executing
-        self._jobs: deque[_Job] = deque()
-        self._verifying = False
+        self._ready, self._spoiled = ready, spoiled
+        self._stored_batch, self._reread = stored_batch, reread
         self._form_timer: Timer | None = None
         self._unsynced: list[Entry] = []
         self._syncing = False
@@ -173,8 +152,6 @@ class Dissemination:
         self._owners: dict[bytes, list[Submission]] = {}
         self.stored: Callable[[Entry], None] = lambda _: None
         """Told of each own batch once it is durable (a non-validator forwards it)."""
-        self.backlog = 0
-        """Transactions waiting for verification."""
 
     # Epochs ----------------------------------------------------------------------------------------------------------
 
@@ -202,16 +179,16 @@ class Dissemination:
 
     def submit(self, raws: Sequence[bytes], done: Callable[[list[tuple[bytes, Fault | None]]], None]) -> None:
         """Verify, admit, batch and sync `raws`, then call `done` with one (id, fault) for each."""
-        if self._pool.quotas.is_full(self._creator) or self.backlog > BACKLOG_MAX:
+        if self._pool.quotas.is_full(self._creator) or self.verification.backlog > BACKLOG_MAX:
             own_bytes = self._pool.quotas.used(self._creator)
-            done([(b"", fault(POOL_FULL, bytes=own_bytes, unverified=self.backlog)) for _ in raws])
+            done([(b"", fault(POOL_FULL, bytes=own_bytes, unverified=self.verification.backlog)) for _ in raws])
             return
         submission = Submission([], done)
-        self._enqueue(_Job(raws, lambda verdicts: self._admit_all(submission, verdicts)))
+        self.verification.add(raws, lambda verdicts: self._admit_all(submission, verdicts))
 
     def check(self, raws: Sequence[bytes], done: Callable[[list[Verified | Fault]], None]) -> None:
         """Only verify `raws`, in slices like all the rest."""
-        self._enqueue(_Job(raws, done))
+        self.verification.add(raws, done)
 
     def _admit_all(self, submission: Submission, verdicts: list[Verified | Fault]) -> None:
         for verdict in verdicts:
@@ -342,7 +319,7 @@ class Dissemination:
             return  # Adopted on the word of one who announced too much.
         quotas.charge(charged, size)
         self._inside[identity] = charged
-        self._enqueue(_Job(batch, lambda verdicts: self._taken(peer, identity, size, verdicts)))
+        self.verification.add(batch, lambda verdicts: self._taken(peer, identity, size, verdicts))
         if charged is not None and charged >= 0 and quotas.is_full(charged):
             self._pause(peer, charged)
 
@@ -446,43 +423,6 @@ class Dissemination:
         if rates is None or now_ms - rates.since_ms >= 1_000:
             rates = self._rates[peer] = _Rates(now_ms)
         return rates
-
-    # Verification in slices ------------------------------------------------------------------------------------------
-
-    def _enqueue(self, job: _Job) -> None:
-        self._jobs.append(job)
-        self.backlog += len(job.raws)
-        if not self._verifying:
-            self._verifying = True
-            self._runtime.call_soon(self._verify_slice)
-
-    def _verify_slice(self) -> None:
-        """Verify about one slice: small jobs together in one call, a large one over several turns."""
-        started = self._runtime.cpu_ns()
-        room = SLICE_BUSY if self._executing() else SLICE
-        parts: list[tuple[_Job, int]] = []
-        raws: list[bytes] = []
-        for job in self._jobs:
-            begin = len(job.verdicts)
-            take = min(room, len(job.raws) - begin)
-            parts.append((job, take))
-            raws.extend(job.raws[begin : begin + take])
-            room -= take
-            if room <= 0:
-                break
-        verdicts = self._verify(raws)
-        self.backlog -= len(raws)
-        self._stages.add("verify", self._runtime.cpu_ns() - started, len(raws))
-        at = 0
-        for job, taken in parts:
-            job.verdicts.extend(verdicts[at : at + taken])
-            at += taken
-            if len(job.verdicts) == len(job.raws):
-                self._jobs.popleft()
-                job.finish(job.verdicts)
-        self._verifying = bool(self._jobs)
-        if self._verifying:
-            self._runtime.call_soon(self._verify_slice)
 
     # Durability and announcement -------------------------------------------------------------------------------------
 

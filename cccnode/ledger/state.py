@@ -146,11 +146,10 @@ class Overlay:
     def changes(self) -> Iterator[tuple[bytes, bytes, bytes | None]]:
         """The committed changes, encoded, in the order of first change: (group, item, value or None)."""
         assert not self._log, "an open transaction has no result"
+        cells = self._cells
         for group, item in self._dirty:
-            value = self._cells[item][group]
-            raw = None if value is None else encode(value)
-            assert raw is None or len(raw) <= STATE_VALUE_BYTES_MAX, "put let a large value pass"
-            yield group, item, raw
+            value = cells[item][group]
+            yield group, item, None if value is None else encode(value)
 
 
 def writes_of(overlay: Overlay) -> Writes:

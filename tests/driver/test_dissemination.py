@@ -126,7 +126,7 @@ def test_own_quota_full() -> None:
 def test_backlog_full() -> None:
     """Submissions are refused while verification is two seconds behind: pool/FULL."""
     bench = Bench()
-    bench.dissemination.backlog = BACKLOG_MAX + 1
+    bench.dissemination.verification.backlog = BACKLOG_MAX + 1
 
     assert POOL_FULL is submit(bench, BATCH[0])[0][1].spec
 
@@ -237,7 +237,7 @@ def test_too_large() -> None:
     bench.push(ALICE, [bytes(16_000)] * (BATCH_BYTES_MAX // 16_000 + 1))
 
     assert [(ALICE, Offence.OVERSIZE)] == bench.links.punished
-    assert 0 == bench.dissemination.backlog
+    assert 0 == bench.dissemination.verification.backlog
 
 
 def test_one_bad_signature_spoils_a_batch() -> None:
@@ -264,8 +264,8 @@ def test_a_batch_of_nothing_but_garbage() -> None:
 def test_too_heavy_for_any_block() -> None:
     """A batch above the weight of a block would stand in front of all others for ever: invalid batch (J2)."""
     bench = Bench()
-    bench.dissemination._verify = lambda found: [
-        _heavier(verdict) for verdict in type(bench)().dissemination._verify(found)
+    bench.dissemination.verification._verify = lambda found: [
+        _heavier(verdict) for verdict in type(bench)().dissemination.verification._verify(found)
     ]
     bench.push(ALICE, BATCH)
     bench.run()
@@ -462,7 +462,7 @@ def test_an_answer_to_no_question_is_dropped() -> None:
     bench = Bench()
     bench.reply(ALICE, BATCH)
 
-    assert 0 == bench.dissemination.backlog
+    assert 0 == bench.dissemination.verification.backlog
     assert [] == bench.links.punished
 
 
@@ -578,8 +578,8 @@ def test_a_large_submission_is_verified_in_slices() -> None:
     """A thousand transactions take several turns of the loop, and all of them are answered."""
     bench = Bench()
     calls: list[int] = []
-    verify = bench.dissemination._verify
-    bench.dissemination._verify = lambda found: calls.append(len(found)) or verify(found)
+    verify = bench.dissemination.verification._verify
+    bench.dissemination.verification._verify = lambda found: calls.append(len(found)) or verify(found)
     many = [raw(1_000 + number) for number in range(600)]
     answers = submit(bench, *many)
     bench.run(100)
@@ -587,4 +587,4 @@ def test_a_large_submission_is_verified_in_slices() -> None:
     assert 600 == len(answers)
     assert max(calls) <= 64
     assert 2 == len(bench.pool), "512 transactions fill a batch"
-    assert 0 == bench.dissemination.backlog
+    assert 0 == bench.dissemination.verification.backlog
