@@ -13,7 +13,6 @@ from benchmarks.report import Benchmark, Figures, table
 from cccnode.city import CITY
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.verifying import verify_many
-from cccnode.driver.dissemination import SLICE
 from cccnode.ingress import decode_transactions
 from cccnode.ledger.transition import Execution, Outcome
 from cccnode.ledger.window import Window
@@ -77,7 +76,7 @@ class _Chain:
         return [raw for _, raw in signed]
 
     def _ingress(self, watch: Stopwatch, raws: Sequence[bytes]) -> list[Verified]:
-        """Decode and verify, a slice at a time as the driver does; what verifying takes is noted apart."""
+        """Decode and verify, a batch at a time as the driver does; what verifying takes is noted apart."""
         spent = 0
 
         def verify(messages: Sequence[bytes], signatures: Sequence[bytes], keys: Sequence[bytes]) -> list[bool]:
@@ -89,8 +88,8 @@ class _Chain:
 
         started = time.process_time_ns()
         verified: list[Verified] = []
-        for first in range(0, len(raws), SLICE):
-            verdicts = decode_transactions(CITY, self._city.genesis.chain, raws[first : first + SLICE], verify)
+        for first in range(0, len(raws), BATCH_TXS_MAX):
+            verdicts = decode_transactions(CITY, self._city.genesis.chain, raws[first : first + BATCH_TXS_MAX], verify)
             verified += [verdict for verdict in verdicts if isinstance(verdict, Verified)]
         total = time.process_time_ns() - started
         assert len(verified) == len(raws), "a transfer was refused"

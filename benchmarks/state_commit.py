@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks.measure import Stopwatch
 from benchmarks.report import Benchmark, Figures, table
 from cccnode.codec import encode
+from cccnode.crypto.trees import Changes
 from storage.leveldb import LevelDB
 from storage.state import State
 
@@ -30,7 +31,9 @@ def _filled(folder: Path, groups: int, *, depth: int, cache_mb: int) -> Iterator
     engine = LevelDB(folder / f"state-{groups}-{cache_mb}")
     state = State.open(engine, depth=depth, root=None, cache_bytes=cache_mb << 20)
     for first in range(0, groups, _FILL):
-        writes = {_name(number): {_ITEM: encode(10**9 + number)} for number in range(first, min(first + _FILL, groups))}
+        writes: dict[bytes, Changes] = {
+            _name(number): {_ITEM: encode(10**9 + number)} for number in range(first, min(first + _FILL, groups))
+        }
         staged = state.stage(writes).finish()
         engine.write(staged.puts, sync=True)
         state.adopt(staged)
@@ -98,13 +101,10 @@ def _run(options: argparse.Namespace) -> Figures:
 def _repeat(
     engine: LevelDB, state: State, groups: int, options: argparse.Namespace, watches: dict[int, Stopwatch]
 ) -> None:
-    """Blocks of every size in turn.
-
-    The tree takes over a block's nodes at the beginning of the next, so one of equal size precedes each that counts.
-    """
+    """Blocks of every size in turn."""
     rng, newest = random.Random(groups), groups
     for _ in range(options.repetitions):
-        for count, watch in ((count, watch) for count, one in watches.items() for watch in (Stopwatch(), one)):
+        for count, watch in watches.items():
             fresh = round(count * options.inserts)
             numbers = [*rng.sample(range(groups), count - fresh), *range(newest, newest + fresh)]
             newest += fresh

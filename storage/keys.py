@@ -24,6 +24,11 @@ def bucket(number: int) -> bytes:
     return GROUP + _U32(number)
 
 
+def bucket_in(key: bytes) -> int:
+    """The bucket of a group's key, or of its prefix."""
+    return int.from_bytes(key[1:5], "big")
+
+
 def stamp(name: str) -> bytes:
     """What these data are: format, chain, node, depth."""
     return _STAMP + name.encode()

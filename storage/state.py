@@ -3,61 +3,49 @@
 One engine record per group, its items ascending by name.  The levels above the buckets live in memory only; opening
 rebuilds them from the records and compares the root, so a damaged or half-written state is refused.
 
-Groups are cached bucket by bucket, all of a bucket or nothing, in memory up to a budget that by default holds the
-state of a city.  Eviction costs a read and never changes a result.  Used from one thread; only the engine batch of a
-finished `Staging` is written elsewhere, and what it touches stays cached until it is adopted.
+A bucket is cached as one page (`crypto.trees`), in memory up to a budget that by default holds the state of a city.
+Eviction costs a read and never changes a result.  Used from one thread; only the engine batch of a finished `Staging`
+is written elsewhere, and what it touches stays cached until it is adopted.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from struct import Struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Self
 
 from msgspec import MsgspecError
 
-from cccnode.codec import decoder, encode
-from cccnode.crypto.proofs import (
-    DEPTH_MAX,
-    StateProof,
-    bucket_hash,
-    bucket_of,
-    group_hash,
-    listed,
-    parse_listed,
-    value_hash,
-)
-from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, fault
+from cccnode.codec import decoder
+from cccnode.crypto import kernel
+from cccnode.crypto.proofs import DEPTH_MAX, StateProof, bucket_of, value_hash
+from cccnode.crypto.trees import Block, Changes, parse_page
+from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, Fault, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from storage import keys
 from storage.engine import Engine, Put
-from storage.tree import Nodes, Tree
+from storage.tree import Nodes, Tree, root_of
 
-Writes = Mapping[bytes, Mapping[bytes, bytes | None]]
+Writes = dict[bytes, Changes]
 """Group -> item -> new value; None deletes the item."""
 
 CACHE_BYTES: Final = 512 << 20
-"""Default budget: about 1.5 million account-sized groups."""
-GROUP_OVERHEAD: Final = 200
-"""Bytes that Python needs around a cached group: two byte strings and their place in a dictionary."""
-BUCKET_OVERHEAD: Final = 300
-"""The same for a cached bucket, which stands in two dictionaries."""
+"""Default budget: about four million account-sized groups."""
+PAGE_OVERHEAD: Final = 250
+"""Bytes that Python needs around a cached page: a byte string and a number with their places in two dictionaries."""
 
-SLICE_UNITS: Final = 1_000
-"""Work between two yields of a staging; one unit is about a microsecond."""
-_LOAD_UNITS: Final = 50
+SLICE_GROUPS: Final = 250
+"""Groups written between two yields of a staging: half a millisecond if they are cached, four without the extension."""
+SLICE_LOADS: Final = 16
+"""Buckets read from the engine between two yields: about a millisecond."""
 
-_U32: Final = Struct(">I").pack
-_PREFIX: Final = len(keys.GROUP)
+_LIMITS: Final = (GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX)
+_PREFIX: Final = len(keys.bucket(0))
+_EMPTY: Final[Mapping[int, bytes]] = {}
 _decode: Final[Callable[[bytes], list[tuple[bytes, bytes]]]] = decoder(list[tuple[bytes, bytes]]).decode
-
-# A cached group is one byte string, which the garbage collector need not visit: bucket u32 | record.
-_PLACE: Final = slice(0, 4)
-_RECORD: Final = slice(4, None)
 
 
 class Staging:
     """A block's writes on their way into the state: iterate to its end, write `puts`, then `State.adopt` it.
 
-    Each step takes about a millisecond.  Reads of the state see nothing of it before it is adopted.
+    A step takes about a millisecond.  Reads of the state see nothing of it before it is adopted.
     """
 
     def __init__(self, base: bytes) -> None:
@@ -67,20 +55,14 @@ class Staging:
         """What the engine must write, in one batch."""
         self.finished = False
         self.steps: Iterator[None] = iter(())
-        self.cells: dict[bytes, bytes] = {}
-        """Groups written, as they will be cached."""
-        self.removed: list[bytes] = []
-        """Groups that lost their last item."""
-        self.touched: dict[int, dict[bytes, bytes | None]] = {}
-        """New group hashes by bucket; None for a removed group."""
-        self.listings: dict[int, bytes] = {}
-        """What the new hash of each touched bucket covers."""
+        self.pages: dict[int, bytes] = {}
+        """New pages of the touched buckets."""
         self.moved: dict[int, None] = {}
-        """Buckets in which groups come or go."""
+        """Buckets that become empty or stop being so."""
         self.nodes: Nodes = []
         """Changed nodes of the tree."""
         self.growth = 0
-        """Bytes by which the cache grows."""
+        """Bytes by which pages grow."""
 
     def __iter__(self) -> Iterator[None]:
         """Yields between steps.
@@ -107,16 +89,16 @@ class State:
         self._budget = cache_bytes
         self._held = 0
         """Estimated bytes of the cache."""
-        self._cells: dict[bytes, bytes] = {}
-        """Cached groups."""
-        self._listings: dict[int, bytes] = {}
-        """What the hash of each cached bucket covers: its group names with their hashes."""
+        self._pages: dict[int, bytes] = {}
+        """Cached buckets."""
         self._evictable: dict[int, None] = {}
         """Cached buckets, the one loaded longest ago first."""
         self._parked: list[int] = []
         """Buckets that were due for eviction while the current staging needed them."""
         self._occupied = bytearray(1 << depth)
         """1 for each bucket that has groups: the others are known to be empty without a read."""
+        self._cached: Final = (self._pages, self._occupied)
+        """Both, as the kernel reads them."""
         self._current: Staging | None = None
         self._tree = Tree(self._read_all())
 
@@ -146,27 +128,29 @@ class State:
 
     def get(self, group: bytes, item: bytes) -> bytes | None:
         """One value, or None."""
-        cell = self._cells.get(group) or self._missed(group)
-        if cell is not None:
-            for name, value in _decode(cell[_RECORD]):
-                if name == item:
-                    return value
-        return None
+        try:
+            return kernel.read_item(self._depth, self._cached, group, item)
+        except KeyError as missing:
+            self._load(missing.args[0])
+            return kernel.read_item(self._depth, self._cached, group, item)
 
     def group(self, group: bytes) -> dict[bytes, bytes]:
         """All items of a group, ascending by name; empty if there is no such group."""
-        cell = self._cells.get(group) or self._missed(group)
-        return {} if cell is None else dict(_decode(cell[_RECORD]))
+        try:
+            record = kernel.read_record(self._depth, self._cached, group)
+        except KeyError as missing:
+            self._load(missing.args[0])
+            record = kernel.read_record(self._depth, self._cached, group)
+        return {} if record is None else dict(_decode(record))
 
     def prove(self, group: bytes, item: bytes | None = None) -> StateProof:
         """The proof of a whole group or its absence; with `item`, other items are shown as hashes only."""
-        items = self.group(group)
-        bucket = bucket_of(group, self._depth)
-        groups = parse_listed(self._listings.get(bucket, b""))
+        bucket, items = bucket_of(group, self._depth), self.group(group)
+        groups = parse_page(self._pages.get(bucket, b""))
         return StateProof(
             items=tuple((name, value) for name, value in items.items() if item in (None, name)),
             hidden=tuple((name, value_hash(value)) for name, value in items.items() if item not in (None, name)),
-            neighbours=tuple((name, digest) for name, digest in groups.items() if name != group),
+            neighbours=tuple((name, digest) for name, (digest, _) in groups.items() if name != group),
             path=self._tree.path(bucket),
         )
 
@@ -181,96 +165,71 @@ class State:
         """Make a finished staging current, after its `puts` are durable."""
         assert staging is self._current, "only the newest staging can be adopted"
         assert staging.finished, "a staging is adopted after its last step"
-        self._cells.update(staging.cells)
-        for group in staging.removed:
-            del self._cells[group]
-        self._listings.update(staging.listings)
+        self._pages.update(staging.pages)
+        self._held += staging.growth
         for bucket in staging.moved:
             self._move(bucket)
-        self._held += staging.growth
         self._tree.adopt(staging.nodes)
         self._release()
         self._evict()
 
     def _run(self, staging: Staging, writes: Writes) -> Iterator[None]:
-        """The steps of a staging: groups, then buckets, then the levels above."""
-        yield from self._tree.fold()
-        units = 0
-        for group, changes in writes.items():
-            units += self._write_group(staging, group, changes)
-            if units >= SLICE_UNITS:
-                units = 0
+        """The steps of a staging: buckets, then the levels above."""
+        block = kernel.by_bucket(self._depth, writes)
+        yield
+        staged = (staging.pages, staging.moved, staging.puts)
+        place, loads, buckets = 0, 0, list[bytes]()
+        while place < len(writes):
+            written, growth, nodes = kernel.write_buckets(
+                keys.GROUP, self._depth, _LIMITS, self._cached, staged, block, place, SLICE_GROUPS
+            )
+            staging.growth += growth
+            buckets.append(nodes)
+            sliced, place = written >= place + SLICE_GROUPS, written
+            if not sliced and place < len(writes):
+                self._make_room(block, place)
+                loads += 1
+            if sliced or loads == SLICE_LOADS:
+                loads = 0  # A reader may evict the bucket just loaded; it is loaded again, and then written at once.
                 yield
-        leaves: dict[int, bytes] = {}
-        for bucket, hashes in staging.touched.items():
-            leaves[bucket] = self._hash_bucket(staging, bucket, hashes)
-            units += 3 + len(hashes)
-            if units >= SLICE_UNITS:
-                units = 0
-                yield
-        staging.nodes = yield from self._tree.branches(leaves)
-        staging.root = staging.nodes[-1].get(0, self.root)
+        staging.nodes = yield from self._tree.branches(b"".join(buckets))
+        staging.root = root_of(staging.nodes) or self.root
         staging.finished = True
 
-    def _write_group(self, staging: Staging, group: bytes, changes: Mapping[bytes, bytes | None]) -> int:
-        """Apply the changes of one group; returns the work done, in units."""
-        cell, units = self._cells.get(group), 4
-        if cell is None:
-            cell, units = self._missed(group), _LOAD_UNITS
-        place = _U32(_checked_bucket(group, self._depth)) if cell is None else cell[_PLACE]
-        before = b"" if cell is None else cell[_RECORD]
-        items = dict(_decode(before)) if before else {}
-        _change(group, items, changes)
-        pairs = sorted(items.items())
-        record = encode(pairs) if pairs else b""
-        if record == before:
-            return units
-        bucket = int.from_bytes(place, "big")
-        hashes = staging.touched.get(bucket)
-        if hashes is None:
-            hashes = staging.touched[bucket] = {}
-        if record:
-            hashes[group] = group_hash(group, pairs)
-            staging.cells[group] = place + record
-        else:
-            hashes[group] = None
-            staging.removed.append(group)
-        staging.puts.append((keys.GROUP + place + group, record or None))
-        staging.growth += len(record) - len(before)
-        if not (before and record):
-            staging.moved[bucket] = None
-            staging.growth += _cell_cost(place) if record else -_cell_cost(place)
-        return units + len(pairs) + len(record) // 256
+    def _make_room(self, block: Block, place: int) -> None:
+        """Cache a bucket that could not be written.
 
-    def _hash_bucket(self, staging: Staging, bucket: int, hashes: Mapping[bytes, bytes | None]) -> bytes:
-        """The new hash of a bucket; its new listing goes into the staging."""
-        before = after = self._listings.get(bucket, b"")
-        if bucket in staging.moved:
-            groups = {**parse_listed(before), **hashes}
-            after = listed(sorted([(group, digest) for group, digest in groups.items() if digest is not None]))
-            staging.growth += _bucket_cost(after) - _bucket_cost(before)
-        else:
-            for group, digest in hashes.items():
-                after = _replace(after, group, digest)
-        staging.listings[bucket] = after
-        return bucket_hash(self._depth, bucket, after)
+        Raises:
+            Fault: it was not for want of its page.
+        """
+        names, changes, places = block
+        bucket = int.from_bytes(places[4 * place : 4 * place + 4], "big")
+        if self._occupied[bucket] and bucket not in self._pages:
+            self._load(bucket)
+            return
+        try:
+            groups = parse_page(self._pages.get(bucket, b""))
+        except ValueError as error:
+            raise fault(STATE_CORRUPT, bucket=bucket, reason=str(error)) from error
+        for group, change in zip(names[place:], changes[place:], strict=True):
+            if bucket_of(group, self._depth) != bucket:
+                break
+            refusal = _refusal(group, groups.get(group, (b"", b""))[1], change)
+            if refusal is not None:
+                raise refusal
+        raise fault(STATE_CORRUPT, bucket=bucket, reason="the cached page is damaged")
 
     def _move(self, bucket: int) -> None:
-        """Take over an adopted bucket in which groups came or went."""
-        if self._listings[bucket]:
+        """Take over an adopted bucket that became empty or stopped being so."""
+        if self._pages[bucket]:
+            self._held += PAGE_OVERHEAD
             self._occupied[bucket] = 1
-            self._evictable.setdefault(bucket)
+            self._evictable[bucket] = None
         else:
+            self._held -= PAGE_OVERHEAD
             self._occupied[bucket] = 0
             self._evictable.pop(bucket, None)
-            del self._listings[bucket]
-
-    def _missed(self, group: bytes) -> bytes | None:
-        """A group that is not among the cached ones: read its bucket unless that is cached or empty."""
-        bucket = bucket_of(group, self._depth)
-        if self._occupied[bucket] and bucket not in self._listings:
-            self._load(bucket)
-        return self._cells.get(group)
+            del self._pages[bucket]
 
     def _load(self, bucket: int) -> None:
         """Read a bucket from the engine into the cache.
@@ -278,35 +237,32 @@ class State:
         Raises:
             Fault: STATE_CORRUPT if it is not what the tree says.
         """
-        cells, listing = _read_bucket(list(self._engine.iterate(keys.bucket(bucket))))
-        if bucket_hash(self._depth, bucket, listing) != self._tree.node(0, bucket):
+        page = _read_page(self._engine.iterate(keys.bucket(bucket)))
+        if kernel.page_hash(self._depth, bucket, page) != self._tree.node(0, bucket):
             raise fault(STATE_CORRUPT, bucket=bucket)
         self._evict()
-        self._cache(bucket, cells, listing)
+        self._cache(bucket, page)
 
-    def _cache(self, bucket: int, cells: dict[bytes, bytes], listing: bytes) -> None:
-        self._cells.update(cells)
-        self._listings[bucket] = listing
+    def _cache(self, bucket: int, page: bytes) -> None:
+        self._pages[bucket] = page
         self._evictable[bucket] = None
-        self._held += _bucket_cost(listing) + sum(map(_cell_cost, cells.values()))
+        self._held += PAGE_OVERHEAD + len(page)
 
     def _evict(self) -> None:
         """Drop buckets until the budget is kept; what a staging needs, and one bucket more, may exceed it."""
-        needed = self._current.touched if self._current is not None else {}
+        needed = self._current.pages if self._current is not None else _EMPTY
         while self._held > self._budget and self._evictable:
             bucket = next(iter(self._evictable))
             del self._evictable[bucket]
             if bucket in needed:
                 self._parked.append(bucket)
-                continue
-            listing = self._listings.pop(bucket)
-            cells = [self._cells.pop(group) for group in parse_listed(listing)]
-            self._held -= _bucket_cost(listing) + sum(map(_cell_cost, cells))
+            else:
+                self._held -= PAGE_OVERHEAD + len(self._pages.pop(bucket))
 
     def _release(self) -> None:
         """The current staging is over: its buckets may be evicted again."""
         self._current = None
-        self._evictable.update((bucket, None) for bucket in self._parked if bucket in self._listings)
+        self._evictable.update((bucket, None) for bucket in self._parked if bucket in self._pages)
         self._parked.clear()
 
     def _read_all(self) -> bytes:
@@ -315,68 +271,49 @@ class State:
         for bucket, rows in _by_bucket(self._engine.iterate(keys.GROUP)):
             if bucket >> self._depth:
                 raise fault(STATE_CORRUPT, bucket=bucket, depth=self._depth)
-            cells, listing = _read_bucket(rows)
-            leaves += [bucket_hash(self._depth, empty, b"") for empty in range(len(leaves), bucket)]
-            leaves.append(bucket_hash(self._depth, bucket, listing))
+            page = _read_page(rows)
+            leaves += [kernel.page_hash(self._depth, empty, b"") for empty in range(len(leaves), bucket)]
+            leaves.append(kernel.page_hash(self._depth, bucket, page))
             self._occupied[bucket] = 1
             if self._held < self._budget:
-                self._cache(bucket, cells, listing)
-        leaves += [bucket_hash(self._depth, empty, b"") for empty in range(len(leaves), 1 << self._depth)]
+                self._cache(bucket, page)
+        leaves += [kernel.page_hash(self._depth, empty, b"") for empty in range(len(leaves), 1 << self._depth)]
         return b"".join(leaves)
 
 
-def _change(group: bytes, items: dict[bytes, bytes], changes: Mapping[bytes, bytes | None]) -> None:
-    for item, value in changes.items():
-        if value is None:
-            items.pop(item, None)
-        elif len(item) <= STATE_KEY_BYTES_MAX and len(value) <= STATE_VALUE_BYTES_MAX:
-            items[item] = value
-        else:
-            raise fault(VALUE_TOO_LARGE, group=group, item=item, value_bytes=len(value))
-    if len(items) > GROUP_ITEMS_MAX:
-        raise fault(GROUP_FULL, group=group, items=len(items), limit=GROUP_ITEMS_MAX)
-
-
-def _checked_bucket(group: bytes, depth: int) -> int:
+def _refusal(group: bytes, record: bytes, changes: Changes) -> Fault | None:
+    """Why the changes of a cached group cannot be written; None if they can."""
     if not 0 < len(group) <= STATE_KEY_BYTES_MAX:
-        raise fault(VALUE_TOO_LARGE, group=group, limit=STATE_KEY_BYTES_MAX)
-    return bucket_of(group, depth)
-
-
-def _replace(listing: bytes, group: bytes, digest: bytes | None) -> bytes:
-    """A listing with another hash for a group that is in it."""
-    assert digest is not None, "a group that goes makes its bucket one that moves"
-    start = 0
-    while listing[start + 1 : (middle := start + 1 + listing[start])] != group:
-        start = middle + 32
-    return listing[:middle] + digest + listing[middle + 32 :]
-
-
-def _cell_cost(cell: bytes) -> int:
-    return GROUP_OVERHEAD + len(cell)
-
-
-def _bucket_cost(listing: bytes) -> int:
-    return BUCKET_OVERHEAD + len(listing) if listing else 0
-
-
-def _read_bucket(rows: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], bytes]:
-    """The cells of a bucket's stored groups, and their listing."""
+        return fault(VALUE_TOO_LARGE, group=group, limit=STATE_KEY_BYTES_MAX)
+    for item, value in changes.items():
+        if value is not None and (len(item) > STATE_KEY_BYTES_MAX or len(value) > STATE_VALUE_BYTES_MAX):
+            return fault(VALUE_TOO_LARGE, group=group, item=item, value_bytes=len(value))
     try:
-        groups = [(key[_PREFIX + 4 :], group_hash(key[_PREFIX + 4 :], _decode(record))) for key, record in rows]
-    except (MsgspecError, IndexError) as error:
+        items = dict(_decode(record)) if record else {}
+    except MsgspecError as error:
+        return fault(STATE_CORRUPT, group=group, reason=str(error))
+    count = sum(value is not None for value in {**items, **changes}.values())
+    if count > GROUP_ITEMS_MAX:
+        return fault(GROUP_FULL, group=group, items=count, limit=GROUP_ITEMS_MAX)
+    return None
+
+
+def _read_page(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The page of a bucket's stored groups."""
+    try:
+        return kernel.make_page([(key[_PREFIX:], record) for key, record in rows])
+    except ValueError as error:
         raise fault(STATE_CORRUPT, reason=str(error)) from error
-    return {key[_PREFIX + 4 :]: key[_PREFIX : _PREFIX + 4] + record for key, record in rows}, listed(groups)
 
 
 def _by_bucket(rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[int, list[tuple[bytes, bytes]]]]:
     """The stored groups of one bucket after the other."""
-    place, part = b"", list[tuple[bytes, bytes]]()
+    prefix, part = b"", list[tuple[bytes, bytes]]()
     for row in rows:
-        if row[0][_PREFIX : _PREFIX + 4] != place:
+        if row[0][:_PREFIX] != prefix:
             if part:
-                yield int.from_bytes(place, "big"), part
-            place, part = row[0][_PREFIX : _PREFIX + 4], []
+                yield keys.bucket_in(prefix), part
+            prefix, part = row[0][:_PREFIX], []
         part.append(row)
     if part:
-        yield int.from_bytes(place, "big"), part
+        yield keys.bucket_in(prefix), part

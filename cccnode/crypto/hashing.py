@@ -26,7 +26,4 @@ ROTATE: Final = b"ccc/1/rotate"
 
 def tagged(tag: bytes, *parts: bytes) -> bytes:
     """SHA-256 of `tag` followed by `parts`, 32 bytes.  Parts must be self-delimiting or fixed in width."""
-    digest = sha256(tag)
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
+    return sha256(b"".join((tag, *parts))).digest()

@@ -9,6 +9,8 @@ from hashlib import sha256
 from typing import Final
 
 from cccnode.codec import Noun
+from cccnode.crypto import kernel
+from cccnode.crypto.trees import next_level
 
 EMPTY_ROOT: Final = sha256(b"").digest()
 
@@ -25,24 +27,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(leaves: Sequence[bytes]) -> bytes:
     """The tree head of `leaves` (raw bytes, not hashes)."""
-    return root_of_hashes([sha256(b"\x00" + leaf).digest() for leaf in leaves])
-
-
-def root_of_hashes(level: list[bytes]) -> bytes:
-    """The tree head over leaf hashes, folded level by level; an odd last node moves up unchanged."""
-    if not level:
-        return EMPTY_ROOT
-    while len(level) > 1:
-        level = next_level(level)
-    return level[0]
-
-
-def next_level(level: list[bytes]) -> list[bytes]:
-    """The nodes above `level`; an odd last one moves up unchanged."""
-    odd = level[-1:] if len(level) & 1 else []
-    pairs = iter(level)
-    # zip over one iterator takes two neighbours at a time: the hot loop of every block.
-    return [sha256(b"\x01" + a + b).digest() for a, b in zip(pairs, pairs, strict=False)] + odd
+    return kernel.list_root(leaves)
 
 
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:

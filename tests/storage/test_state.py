@@ -1,4 +1,4 @@
-"""The state tree: equal to a naive oracle, whatever the order, the cache and the slices."""
+"""The state tree: equal to a naive oracle, whatever the order, the cache and the slices; natively and in Python."""
 
 from hashlib import sha256
 from random import Random
@@ -7,13 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cccnode.crypto.proofs import verify_item_proof, verify_state_proof
+from cccnode.crypto import kernel, trees
+from cccnode.crypto.proofs import bucket_of, verify_item_proof, verify_state_proof
 from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, Fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
+from storage import state as state_module
+from storage import tree as tree_module
 from storage.memory import MemoryEngine
 from storage.state import State
 
 DEPTH = 3
+
+
+@pytest.fixture(scope="module", autouse=True, params=["native", "portable"])
+def functions(request):
+    """Every test runs with the native functions and with those in Python."""
+    if request.param == "native" and not kernel.NATIVE:
+        pytest.skip("built without a compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (state_module, tree_module):
+            patch.setattr(module, "kernel", kernel if request.param == "native" else trees)
+        yield
 
 
 def oracle(content, depth=DEPTH):
@@ -264,3 +278,31 @@ def test_invalid_reload():
     with pytest.raises(Fault) as refusal:
         state.get(b"group 3", b"a")
     assert refusal.value.spec is STATE_CORRUPT
+
+
+@pytest.mark.parametrize("damage", [lambda page: page[:-1], lambda page: page[:-3] + b"\xc1" + page[-2:]])
+def test_invalid_page(damage):
+    """A cached page that was damaged in memory is refused by name when something is written to its bucket."""
+    engine = MemoryEngine()
+    state = opened(engine, None)
+    commit(state, engine, {b"group": {b"a": b"1"}})
+    bucket = bucket_of(b"group", DEPTH)
+    state._pages[bucket] = damage(state._pages[bucket])
+    with pytest.raises(Fault) as refusal:
+        state.stage({b"group": {b"a": b"2"}}).finish()
+    assert refusal.value.spec is STATE_CORRUPT
+
+
+def test_a_fault_among_others():
+    """One group over a limit is named among many in its bucket, and nothing of the block is written."""
+    engine = MemoryEngine()
+    state = State.open(engine, depth=1, root=None)
+    commit(state, engine, {b"group %d" % number: {b"a": b"1"} for number in range(50)})
+    root = state.root
+    writes = {b"group %d" % number: {b"a": b"2"} for number in range(50)}
+    writes[b"group 23"] = {b"a": bytes(STATE_VALUE_BYTES_MAX + 1)}
+    with pytest.raises(Fault) as refusal:
+        state.stage(writes).finish()
+    assert refusal.value.spec is VALUE_TOO_LARGE
+    assert refusal.value.values["group"] == b"group 23"
+    assert (root, b"1") == (state.root, state.get(b"group 1", b"a"))

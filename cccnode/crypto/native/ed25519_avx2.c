@@ -1,0 +1,17 @@
+/* Signatures judged by the avx2 back end; compiled for such processors only, called on no other (see setup.py). */
+
+#if defined(__x86_64__)
+
+#include "lanes_avx2.h"
+
+#include "ed25519_lanes.h"
+
+int ed25519_verify_avx2(const batch *shared, const job *jobs, size_t count) {
+    return verify(shared, jobs, count);
+}
+
+#else
+
+typedef int ed25519_no_avx2; /* an empty file is no C */
+
+#endif
