@@ -14,13 +14,14 @@ from cccnode import keys
 from cccnode.city import CITY
 from cccnode.city.registry import record as membership
 from cccnode.config import Config, split_contact
-from cccnode.crypto.verifying import verify_many
+from cccnode.crypto import verifying
 from cccnode.driver.epochs import Identity
 from cccnode.driver.recording import Recordings
 from cccnode.driver.replica import Replica
 from cccnode.driver.runtime import AsyncioRuntime
 from cccnode.home import HomeLock
 from cccnode.mempool import Caps
+from cccnode.node import signatures
 from cccnode.node.addresses import KeptAddresses
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
@@ -64,6 +65,7 @@ async def run(config: Config) -> None:
         Fault: it cannot start, or must not go on; the text names cause and remedy.
     """
     start_logging(level=config.log.level, form=config.log.format)
+    signatures.begin()
     sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[None] = loop.create_future()
@@ -135,7 +137,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         genesis_header=header,
         contacts=members.contacts,
         gossip=Gossip(GossipConfig(node_key=node_key.public_key), runtime.rng, runtime.now_ms(), directory.book),
-        verify_many=verify_many,
+        verify_many=verifying.verify_many,
         caps=Caps(transactions=config.mempool.txs_max, per_payer=config.mempool.pending_per_payer_max),
         restarts=accepted(config.home),
     )
@@ -169,6 +171,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     )
     Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
+    replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
     if indexer is not None:

@@ -1,0 +1,54 @@
+"""This process's way of verifying signatures: what it says at start, its alarm, and whose keys get tables."""
+
+import structlog
+
+from cccnode.crypto import verifying
+from cccnode.crypto.backend import Status, Unavailable
+from cccnode.crypto.verifying import Verifier
+from cccnode.driver.execution import Applied
+from cccnode.types.errors import CONFIG_INVALID, fault
+from cccnode.types.receipt import OK
+
+_log = structlog.get_logger("signatures")
+
+
+def begin() -> Status:
+    """Say in the log what verifies, and whatever it will have to say later.
+
+    Raises:
+        Fault: config/INVALID, when CCCNODE_VERIFY names what this machine does not have.
+    """
+    verifying.set_alarm(lambda line: _log.critical("verification differs", detail=line))
+    try:
+        found = verifying.backend()
+    except Unavailable as error:
+        raise fault(CONFIG_INVALID, problems=[str(error)]) from None
+    if found.reason:
+        _log.warning("verification", backend=found.backend, reason=found.reason)
+    else:
+        _log.info("verification", backend=found.backend)
+    return found
+
+
+class Signers:
+    """Registers with a verifier whoever's transaction succeeded: members, who will sign again."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        """Nobody is known yet."""
+        self._verifier = verifier
+
+    def applied(self, applied: Applied) -> None:
+        """A block was executed; nobody verified the signatures of one that came with its certificate (J19)."""
+        outcome, transactions = applied.outcome, applied.job.transactions
+        if transactions is None:
+            return
+        failed = {tx_id for tx_id, code in zip(outcome.decided, outcome.codes, strict=True) if code != OK}
+        decided = set(outcome.decided) if outcome.skipped else None
+        self._verifier.register(
+            {
+                key
+                for verified in transactions
+                if verified.id not in failed and (decided is None or verified.id in decided)
+                for key in verified.transaction.signers
+            }
+        )

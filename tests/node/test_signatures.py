@@ -1,0 +1,47 @@
+"""What verifies signatures is said at start; whoever's transaction succeeded gets a table of its key."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import structlog
+
+from cccnode.crypto.verifying import Verifier
+from cccnode.node import signatures
+from tests.node.support import Watched
+
+
+def test_members_are_registered_by_what_they_do() -> None:
+    """After a block with their transactions the keys of its signers are known."""
+    watched, verifier = Watched(), Verifier()
+    watched.node.replica.decided_hooks.append(signatures.Signers(verifier).applied)
+    for _ in range(5):
+        watched.send()
+        watched.run(300)
+
+    expected = 0 if verifier.register([b"\x07" * 32]) == 0 else 1
+    assert (verifier.tables().registered > 1) == bool(expected), "where there is no kernel nobody is registered"
+
+
+def test_the_log_names_the_back_end() -> None:
+    """One line at start."""
+    with structlog.testing.capture_logs() as lines:
+        found = signatures.begin()
+
+    assert [found.backend] == [line["backend"] for line in lines]
+
+
+@pytest.mark.parametrize(("wanted", "words"), [("pynacl", "pynacl"), ("abacus", "config/INVALID")])
+def test_an_operator_may_force_one(wanted: str, words: str) -> None:
+    """CCCNODE_VERIFY chooses; what this machine does not have is refused by name, with what it has."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from cccnode.node import signatures; print(signatures.begin().backend)"],
+        env={**os.environ, "CCCNODE_VERIFY": wanted},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert words in done.stdout + done.stderr
+    assert (wanted == "pynacl") == (done.returncode == 0)
