@@ -4,6 +4,7 @@ import importlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -50,3 +51,12 @@ def test_five_packages_come_from_one_distribution() -> None:
 
     places = {Path(str(importlib.import_module(name).__file__)).parents[1] for name in PACKAGES}
     assert 1 == len(places)
+
+
+_HEADER = Path(sysconfig.get_path("include")) / "Python.h"
+
+
+@pytest.mark.skipif(not _HEADER.exists() or shutil.which("gcc") is None, reason="no gcc, or no Python.h (python3-dev)")
+def test_the_kernel_is_built_where_it_can_be() -> None:
+    """The extension is optional, so a mistake in it would only show as a slow node."""
+    importlib.import_module("cccnode.crypto._kernel")
