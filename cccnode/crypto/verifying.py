@@ -131,6 +131,7 @@ class Verifier:
             ):
                 return verdicts, slow
         sample = _Unpacked(messages, ends, signatures, public_keys, prefix)
+        sample.check()
         verdicts = bytes(verify_strictly(*sample.one(at)) for at in range(sample.count))
         return verdicts, len(verdicts)
 
@@ -145,10 +146,17 @@ class _Unpacked:
         self._ends = memoryview(ends).cast("B").cast("Q")
         self._prefix = prefix
         self.count = len(self._ends)
+
+    def check(self) -> None:
+        """As the kernel does.
+
+        Raises:
+            ValueError: the buffers do not fit each other.
+        """
         rising = all(a <= b for a, b in zip([0, *self._ends], self._ends, strict=False))
         if len(self._signatures) != 64 * self.count or len(self._keys) != 32 * self.count:
             raise ValueError("ends, signatures and keys differ in number")
-        if len(prefix) > 64:
+        if len(self._prefix) > 64:
             raise ValueError("a prefix of more than 64 bytes")
         if not rising or (self.count and self._ends[-1] > len(self._messages)):
             raise ValueError("ends do not rise within the messages")

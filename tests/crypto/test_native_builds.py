@@ -22,7 +22,6 @@ from tests.tidy.source import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
-LONG = pytest.mark.long
 NATIVE = Path("cccnode/crypto/native")
 VECTORS = platform.machine() == "x86_64"
 
@@ -246,7 +245,8 @@ def check(
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("back_end", ["portable", pytest.param("avx2", marks=LONG), pytest.param("ifma", marks=LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize("back_end", ["portable", "avx2", "ifma"])
 def test_bounds(tmp_path: Path, back_end: str) -> None:
     """In a build that checks every limb of every operation no bound is broken."""
     done = check(build(tmp_path, "-DCHECK_BOUNDS -g0", only=back_end), 150, back_end)

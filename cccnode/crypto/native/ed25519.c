@@ -241,13 +241,30 @@ static int item_bytes(PyObject *tuple, Py_ssize_t i, const uint8_t **bytes, Py_s
     return 1;
 }
 
-static int call_add_items(call *c, PyObject *messages, PyObject *signatures, PyObject *keys_given) {
+#define AHEAD_OBJECTS 16 /* items between asking for an object and reading it */
+#define AHEAD_KEYS 8     /* items between asking for a place in the cache and reading it */
+
+/* Objects lie anywhere in memory: the way there is hidden behind the work on the items before. */
+static void ask_for_item(const keys *cache, PyObject *const columns[3], Py_ssize_t i, Py_ssize_t count) {
+    for (int column = 0; i + AHEAD_OBJECTS < count && column < 3; column++) {
+        const char *object = (const char *)PyTuple_GetItem(columns[column], i + AHEAD_OBJECTS);
+        __builtin_prefetch(object);
+        __builtin_prefetch(object + 64);
+    }
+    PyObject *item = i + AHEAD_KEYS < count ? PyTuple_GetItem(columns[2], i + AHEAD_KEYS) : NULL;
+    if (item && PyBytes_Check(item) && PyBytes_Size(item) == 32) {
+        keys_prefetch(cache, (const uint8_t *)PyBytes_AsString(item));
+    }
+}
+
+static int call_add_items(call *c, PyObject *const columns[3]) {
     for (size_t i = 0; i < c->count; i++) {
         const uint8_t *message, *signature, *key;
         Py_ssize_t message_length, signature_length, key_length, at = (Py_ssize_t)i;
-        if (!item_bytes(messages, at, &message, &message_length) ||
-            !item_bytes(signatures, at, &signature, &signature_length) ||
-            !item_bytes(keys_given, at, &key, &key_length)) {
+        ask_for_item(c->cache, columns, at, (Py_ssize_t)c->count);
+        if (!item_bytes(columns[0], at, &message, &message_length) ||
+            !item_bytes(columns[1], at, &signature, &signature_length) ||
+            !item_bytes(columns[2], at, &key, &key_length)) {
             return 0;
         }
         if (signature_length == 64 && key_length == 32) {
@@ -299,7 +316,7 @@ static PyObject *py_verify(PyObject *Py_UNUSED(module), PyObject *arguments) {
     if (!call_open(&c, cache, number, (size_t)count)) {
         goto end;
     }
-    int complete = call_add_items(&c, columns[0], columns[1], columns[2]);
+    int complete = call_add_items(&c, columns);
     call_run(&c); /* in any case: tables that were promised are built */
     if (complete) {
         result = c.short_of_memory ? PyErr_NoMemory() : listed_verdicts(&c);
@@ -359,6 +376,9 @@ static PyObject *py_verify_packed(PyObject *Py_UNUSED(module), PyObject *argumen
         uint64_t start = 0;
         for (size_t i = 0; i < c.count; i++) {
             uint64_t end = load64((const uint8_t *)ends.buf + 8 * i);
+            if (i + AHEAD_KEYS < c.count) {
+                keys_prefetch(cache, (const uint8_t *)keys_given.buf + 32 * (i + AHEAD_KEYS));
+            }
             call_add(&c, i, (const uint8_t *)messages.buf + start, (size_t)(end - start),
                      (const uint8_t *)signatures.buf + 64 * i, (const uint8_t *)keys_given.buf + 32 * i);
             start = end;

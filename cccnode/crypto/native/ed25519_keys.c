@@ -10,6 +10,11 @@
 
 _Static_assert(TABLES_IN_SLAB > 0, "a slab holds at least one table");
 
+static known_key *places_new(size_t count) {
+    known_key *places = aligned_alloc(_Alignof(known_key), count * sizeof(known_key));
+    return places ? memset(places, 0, count * sizeof(known_key)) : NULL;
+}
+
 keys *keys_new(size_t budget_bytes, uint64_t seed) {
     keys *k = calloc(1, sizeof *k);
     if (!k) {
@@ -19,7 +24,7 @@ keys *keys_new(size_t budget_bytes, uint64_t seed) {
     k->seed = seed;
     k->capacity = CAPACITY_LEAST;
     k->tables_max = slabs * TABLES_IN_SLAB;
-    k->places = calloc(k->capacity, sizeof *k->places);
+    k->places = places_new(k->capacity);
     k->slabs = calloc(slabs + 1, sizeof *k->slabs);
     k->tables = calloc(k->tables_max + 1, sizeof *k->tables);
     if (!k->places || !k->slabs || !k->tables) {
@@ -70,7 +75,7 @@ static int is_worth_keeping(const known_key *place) {
 
 /* Moves what is kept to a map of `capacity` places.  What cannot be placed is forgotten; its table ages and is taken. */
 static int rehash(keys *k, size_t capacity, int keep_seen) {
-    known_key *old = k->places, *fresh = calloc(capacity, sizeof *fresh);
+    known_key *old = k->places, *fresh = places_new(capacity);
     size_t old_capacity = k->capacity;
     if (!fresh) {
         return 0;
@@ -202,6 +207,7 @@ static key_table *used_table(keys *k, int strangers_only) {
         known_key *owner = owner_of(k, chosen);
         if (owner) {
             owner->table = NULL;
+            owner->ready = NULL;
             owner->uses = 0;
         }
         k->ready--;
@@ -228,11 +234,15 @@ static key_table *earned_table(keys *k, known_key *place) {
     return table;
 }
 
+void keys_prefetch(const keys *k, const uint8_t key[32]) {
+    __builtin_prefetch(&k->places[place_of(k, key)]);
+}
+
 const entry *keys_table(keys *k, const running_call *call, const uint8_t key[32], key_table **earned) {
     known_key *place = find(k, key);
-    if (place && place->taken && place->table && place->table->ready) {
+    if (place && place->taken && place->ready) {
         place->table->used = call->number;
-        return place->table->entries;
+        return place->ready;
     }
     k->credits += k->credits < KEY_CREDITS * KEY_BUILDS;
     if (!place || !place->taken) {
@@ -255,6 +265,7 @@ void keys_built(keys *k, key_table *table, int outcome) {
     known_key *owner = owner_of(k, table);
     if (outcome == 1 && owner) {
         table->ready = 1;
+        owner->ready = table->entries;
         table->used = k->calls;
         k->ready++;
         k->ready_strangers += !table->registered;

@@ -29,9 +29,11 @@ typedef struct {
     uint8_t taken, ready, registered;
 } key_table;
 
+/* One cache line: what a lookup reads is all here. */
 typedef struct {
-    uint8_t key[32];
-    key_table *table; /* NULL: none */
+    _Alignas(64) uint8_t key[32];
+    const entry *ready; /* the entries of its table once they are built */
+    key_table *table;   /* NULL: none */
     uint32_t uses;
     uint8_t taken; /* this place holds a key */
     uint8_t registered;
@@ -62,6 +64,9 @@ int keys_register(keys *k, const uint8_t key[32]);   /* 1 new, 0 known, -1 not: 
 void keys_forget(keys *k, const uint8_t key[32]);    /* a stranger from now on */
 void keys_begin(keys *k, running_call *call);
 void keys_end(keys *k, running_call *call);
+
+/* Asks the memory for what keys_table will read. */
+void keys_prefetch(const keys *k, const uint8_t key[32]);
 
 /* The table of a key for this call, or NULL.  Where the key has earned one and `earned` is not NULL, that is set to the
  * memory for it: the caller builds it and then says with keys_built how that went (key_table_build). */
