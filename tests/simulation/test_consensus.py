@@ -14,14 +14,16 @@ from tests.simulation.table import TABLE, Row, judge, line_of
 from tests.tidy.source import ROOT
 
 SAMPLE = 100
+FOUND_ONCE = (1529,)
+"""Seeds that once found something: validators lost the certificate of a block that only they had executed (1529)."""
 
 
 def test_a_sample_of_seeds_is_safe_and_live() -> None:
     """No seed of the sample violates a rule, and together they met everything they are meant to meet."""
-    results = [run_seed(seed) for seed in range(SAMPLE)]
-    coverage = sum((result.coverage for result in results), Counter[str]())
+    results = {seed: run_seed(seed) for seed in (*range(SAMPLE), *FOUND_ONCE)}
+    coverage = sum((result.coverage for result in results.values()), Counter[str]())
 
-    assert {} == {seed: result.violations for seed, result in enumerate(results) if result.violations}
+    assert {} == {seed: result.violations for seed, result in results.items() if result.violations}
     assert [] == [name for name in COVERAGE if not coverage[name]]
 
 

@@ -13,7 +13,7 @@ from consensus.config import Root
 from consensus.effects import Alarm, Blame, Build, CheckBody, Effect, EvidenceFound, Finalized, Persist, Send
 from consensus.engine import Engine
 from consensus.events import BodyInvalid, BodyReady, BuildDeclined, Built, Event, Executed, Pending, Received, Tick
-from consensus.messages import Message, ProposalMessage, VotesMessage, decode_message
+from consensus.messages import Message, ProposalMessage, StatusMessage, VotesMessage, decode_message
 from consensus.records import VoteRecord, decode_record, encode_record, record_view
 from tests.simulation.arena import Arena, Violation
 from tests.simulation.fakes import make_header, node_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 EARLY_MAX = 256
 """Messages of the next epoch that are kept."""
+LATE_MS = 10_000
+"""So long after the heal the engines must have helped each other, where they can."""
 FOLLOW_MS = 500
 """How often a node that is no validator looks for new blocks."""
 
@@ -229,6 +231,12 @@ class SimulatedValidator:
         message = decode_message(raw)
         if message.epoch != self.epoch:
             self.other_epoch(source, message, raw)
+        elif (
+            isinstance(message, StatusMessage)
+            and message.executed >= len(self.ids)
+            and world.now > world.heal_ms + LATE_MS
+        ):
+            self.follow_soon()  # The driver follows heights, whoever has lost the certificate; mostly none has.
         validator = self.plan.index(self.epoch, source)
         self.handle(Received(peer=node_of(source), validator=validator, message=message))
 
