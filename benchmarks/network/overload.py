@@ -51,7 +51,10 @@ class Overloaded:
             looking.cancel()
 
     def figures(self, step: Step, highest: Step, usual: Step) -> dict[str, Any]:
-        """What came of it; `highest` is the step at half the rate of the overload, `usual` that of the time after."""
+        """What came of it; `in_all` counts the time after, too.
+
+        `highest` is the step at half the rate of the overload, `usual` that of the time after.
+        """
         sent = self._sent
         limit_ms = percentiles(usual.finality_ms)["p99"] or 0.0
         during = [ms for due, ms in sent.probes if self._began <= due < self._ended]
@@ -64,9 +67,9 @@ class Overloaded:
             "overload_offered_tx_per_s": round(step.offered_per_s, 1),
             "overload_tx_per_s": round(step.committed_per_s, 1),
             "overload_to_max": round(step.committed_per_s / (highest.committed_per_s or 1.0), 3),
-            "overload_offered": offered,
-            "overload_acknowledged": acknowledged,
-            "overload_refusals": {name: count for name, count in refusals.items() if count},
+            "offered_in_all": offered,
+            "acknowledged_in_all": acknowledged,
+            "refusals_in_all": {name: count for name, count in refusals.items() if count},
             "unanswered": unanswered,
             "unanswered_why": dict(sent.unanswered),
             "usual_finality_ms": percentiles(usual.finality_ms),

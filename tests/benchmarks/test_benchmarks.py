@@ -101,7 +101,7 @@ def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     assert result["every_acknowledged_executed_once"]
     assert (result["unanswered"], result["crashed"]) == (0, 0)
-    assert result["overload_offered"] == result["overload_acknowledged"] + sum(result["overload_refusals"].values())
+    assert result["offered_in_all"] == result["acknowledged_in_all"] + sum(result["refusals_in_all"].values())
     assert len(result["rss_mb_highest"]) == 4
     assert [step["step"] for step in result["steps"]] == ["60", "30", "120"]
 
