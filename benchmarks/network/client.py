@@ -9,6 +9,7 @@ from cccnode.types.limits import RPC_CALLS_MAX
 
 Address = tuple[str, int]
 _LENGTH: Final = b"content-length:"
+_CLOSES: Final = b"connection: close"
 
 
 def http(body: bytes) -> bytes:
@@ -40,7 +41,10 @@ class Connection:
             self._writer.write(request)
             head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
             start = head.index(_LENGTH) + len(_LENGTH)
-            return await self._reader.readexactly(int(head[start : head.index(b"\r", start)]))
+            body = await self._reader.readexactly(int(head[start : head.index(b"\r", start)]))
+            if _CLOSES in head:  # As a node answers what it refuses unread.
+                self.close()
+            return body
 
     async def ask(self, method: str, **params: object) -> Any:
         """The result of one call.

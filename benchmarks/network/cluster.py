@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,17 +39,28 @@ class Node:
         self.index = node.index
         self.rpc = split_address(node.rpc)
         self.log = node.log
-        self._ops = node.ops
+        self._ops, self._data = node.ops, node.home.data
+        self._command, self._environment = command, environment
         node.log.parent.mkdir(parents=True, exist_ok=True)
-        with node.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **environment},
+                env={**os.environ, **self._environment},
             )
+
+    def begin_anew(self) -> None:
+        """Stop it, take everything from it but its keys and what it was told of the network, and start it again."""
+        self.stop()
+        self.wait()
+        shutil.rmtree(self._data)
+        self.process = self._start()
 
     def cpu_seconds(self) -> float:
         """Processor time of the process so far, all threads."""

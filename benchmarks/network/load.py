@@ -38,7 +38,11 @@ class Sent:
     """From due to executed at another node, one for each probe."""
     executed: list[tuple[int, float]] = field(default_factory=list)
     """For each probe: the height at which another node executed it, and the wall clock in ms when it said so."""
+    probes: list[tuple[float, float]] = field(default_factory=list)
+    """For each probe: when it was due, and `finality_ms`."""
     lost_probes: int = 0
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Transactions whose node hung up instead of answering, by what the load process saw."""
     late_ms: float = 0.0
     """The longest that the load process was behind its own schedule."""
 
@@ -46,12 +50,23 @@ class Sent:
 class Load:
     """The one process that loads the network; round-robin over all nodes."""
 
-    def __init__(self, addresses: Sequence[Address], *, probe_every: int) -> None:
-        """`probe_every`: one submission in so many is followed to its execution at the next node."""
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        probe_every: int,
+        connections: int = _CONNECTIONS_MAX,
+        refusable: bool = False,
+    ) -> None:
+        """`probe_every`: one submission in so many is followed to its execution at the next node.
+
+        When it is `refusable`, nodes may say no and even hang up: only what was acknowledged is followed, and what was
+        not answered is counted instead of ending the run.
+        """
         self._addresses = addresses
         self._idle: list[deque[Connection]] = [deque() for _ in addresses]
-        self._room = [asyncio.Semaphore(_CONNECTIONS_MAX) for _ in addresses]
-        self._probe_every = probe_every
+        self._room = [asyncio.Semaphore(connections) for _ in addresses]
+        self._probe_every, self._refusable = probe_every, refusable
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: BaseException | None = None
         self.sent = Sent()
@@ -84,9 +99,10 @@ class Load:
     def _begin(self, number: int, batch: Batch, due: float) -> None:
         node = number % len(self._addresses)
         self.sent.offered += len(batch.ids)
-        if number % self._probe_every == 0:
+        probed = number % self._probe_every == 0
+        if probed and not self._refusable:
             self._spawn(self._probe((node + 1) % len(self._addresses), batch.ids[-1], due))
-        self._spawn(self._submit(node, batch, due))
+        self._spawn(self._submit(node, batch, due, probed=probed and self._refusable))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -102,13 +118,29 @@ class Load:
         async with self._room[node]:
             idle = self._idle[node]
             connection = idle.popleft() if idle else Connection(self._addresses[node])
-            answer = await connection.post(request)
+            try:
+                answer = await connection.post(request)
+            except BaseException:
+                connection.close()
+                raise
             idle.append(connection)
             return answer
 
-    async def _submit(self, node: int, batch: Batch, due: float) -> None:
-        answer = await self._post(node, batch.request)
+    async def _submit(self, node: int, batch: Batch, due: float, *, probed: bool) -> None:
+        try:
+            answer = await self._post(node, batch.request)
+        except (OSError, EOFError) as error:
+            if not self._refusable:
+                raise
+            name = type(error).__name__
+            self.sent.unanswered[name] = self.sent.unanswered.get(name, 0) + len(batch.ids)
+            return
         self.sent.answer_ms.append((time.monotonic() - due) * 1_000)
+        self._note(batch, answer)
+        if probed and self.sent.acknowledged[-1:] == [batch.ids[-1]]:
+            await self._probe((node + 1) % len(self._addresses), batch.ids[-1], due)
+
+    def _note(self, batch: Batch, answer: bytes) -> None:
         if b'"error"' not in answer:
             self.sent.acknowledged += batch.ids
             return
@@ -122,9 +154,15 @@ class Load:
 
     async def _probe(self, node: int, tx_id: bytes, due: float) -> None:
         request = http(json.dumps(call("tx_wait", tx_id=f"0x{tx_id.hex()}", timeout_ms=WAIT_MS)).encode())
-        answer = json.loads(await self._post(node, request))
+        try:
+            answer = json.loads(await self._post(node, request))
+        except (OSError, EOFError):
+            if not self._refusable:
+                raise
+            answer = {}
         if answer.get("result", {}).get("state") == "executed":
             self.sent.finality_ms.append((time.monotonic() - due) * 1_000)
+            self.sent.probes.append((due, self.sent.finality_ms[-1]))
             self.sent.executed.append((int(answer["result"]["height"]), time.time() * 1_000))
         else:
             self.sent.lost_probes += 1

@@ -1,4 +1,4 @@
-"""The three runs of the network benchmark: a load at a rate or at the highest one, finality at a low rate, idling."""
+"""The runs of the network benchmark: a load at a rate or at the highest one, too much, finality when calm, idling."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from benchmarks.network import checks
 from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster
 from benchmarks.network.load import Load
+from benchmarks.network.overload import AFTER_S, OVERLOADING, Overloaded
 from benchmarks.network.profiled import BEGIN, END
 from benchmarks.network.signing import Signers
 from benchmarks.network.step import Step, Window
@@ -53,6 +54,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
+    add("--overload", action="store_true", help="after --rate: twice as much for --seconds, then half as much")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
     add("--profile", type=Path, metavar="FILE", help="what node 0 did under load, line by line")
 
@@ -78,12 +80,18 @@ async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Gene
     signers = Signers(
         chain=genesis.chain, signers=options.signers, accounts=[entry.account_id() for entry in genesis.accounts]
     )
-    load = Load([node.rpc for node in nodes], probe_every=1 if options.finality else max(1, round(512 / options.batch)))
+    load = Load(
+        [node.rpc for node in nodes],
+        probe_every=1 if options.finality else max(1, round(512 / options.batch)),
+        **(OVERLOADING if options.overload else {}),
+    )
     try:
         await asyncio.sleep(_SETTLE_S)
         if options.idle:
             return await _idle(options, watch, load)
         bench = _Bench(options, watch, signers, load, genesis)
+        if options.overload:
+            return await bench.overload()
         return await (bench.finality() if options.finality else bench.throughput())
     finally:
         signers.close()
@@ -102,6 +110,9 @@ class _Bench:
 
     async def throughput(self) -> Figures:
         """At the given rate, or at the highest that is sustained."""
+        return await self._report(await self._highest())
+
+    async def _highest(self) -> Step:
         options = self._options
         if options.rate != "max":
             await self._open_step(float(options.rate))
@@ -112,7 +123,29 @@ class _Bench:
                 if step.sustained:
                     break
                 rate *= _LESS
-        return await self._report(self._steps[-1])
+        return self._steps[-1]
+
+    async def overload(self) -> Figures:
+        """Twice the rate of `throughput` for as long, and right after it half of that rate, which was usual before."""
+        load, highest_step = self._load, await self._highest()
+        rate = float(highest_step.name)
+        seconds = self._options.seconds
+        usual = await self._open_step(rate / 2, Window(1, 1 + seconds / 4))
+        flood = self._signers.sign(round(2 * rate * seconds), self._options.batch)
+        after = self._signers.sign(round(rate / 2 * max(AFTER_S, seconds / 3)), self._options.batch)
+        load.sent.answer_ms, load.sent.finality_ms, load.sent.late_ms = [], [], 0.0
+        watching = Overloaded(self._watch.nodes, load.sent)
+
+        async def drive() -> None:
+            await load.open_loop(flood, 2 * rate)
+            watching.end()
+            await load.open_loop(after, rate / 2)
+
+        async with watching.memory():
+            step = await self._step(f"{2 * rate:.0f}", drive, Window(min(_SETTLE_S, seconds / 4), seconds))
+        step.print()
+        figures = watching.figures(step, highest_step, usual)
+        return {**await self._report(step), **figures}
 
     async def finality(self) -> Figures:
         """Single transactions, slowly, each awaited at another node than it was sent to; blocks by their own times."""
@@ -243,7 +276,7 @@ async def _idle(options: argparse.Namespace, watch: Watch, load: Load) -> Figure
 BENCHMARK: Final = Benchmark(
     name="network",
     en="Validators as processes of their own on loopback (TLS, LevelDB), loaded with signed transfers over RPC.",
-    example="--rate 2500 --seconds 60 --json   (or: --idle 30, or: --validators 7 --delay-ms 50 --finality)",
+    example="--rate 2500 --json   (or: --overload, or: --idle 30, or: --validators 7 --delay-ms 50 --finality)",
     repetitions=1,
     arguments=_arguments,
     run=_run,

@@ -94,8 +94,11 @@ class Step:
         count = max(1, self.committed)
         nodes = len(self.first.node_cpu)
         stages = {
-            stage: sum(last[stage] - first.get(stage, 0.0) for first, last in self._stage_pairs()) * 1e6 / count / nodes
-            for stage in sorted(self.last.stages[0])
+            stage: sum(last.get(stage, 0.0) - first.get(stage, 0.0) for first, last in self._stage_pairs())
+            * 1e6
+            / count
+            / nodes
+            for stage in sorted(set().union(*self.last.stages))  # A stage is told of once a node had work of that kind.
         }
         total = _grown(self.first.node_cpu, self.last.node_cpu) * 1e6 / count / nodes
         main = _grown(self.first.main_thread_cpu, self.last.main_thread_cpu) * 1e6 / count / nodes

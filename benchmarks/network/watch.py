@@ -14,7 +14,7 @@ from benchmarks.network.load import Sent
 _SAMPLE_S: Final = 0.5
 _QUIET_S: Final = 1.0
 """The network is idle when nothing waits and no block with transactions came for this long."""
-_STAGE: Final = "cccnode_node_stage_cpu_seconds_total"
+STAGE: Final = "cccnode_node_stage_cpu_seconds_total"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class Watch:
             acknowledged=len(sent.acknowledged),
             node_cpu=[node.cpu_seconds() for node in self.nodes],
             main_thread_cpu=[node.main_thread_seconds() for node in self.nodes],
-            stages=[{label: value for (name, label), value in one.items() if name == _STAGE} for one in metrics],
+            stages=[{label: value for (name, label), value in one.items() if name == STAGE} for one in metrics],
             load_cpu=time.process_time(),
             machine_cpu=machine_busy_seconds(),
         )

@@ -38,6 +38,15 @@ STORED_PER_SECOND_MAX = 16
 """Of these, such as have to be read out of stored blocks."""
 BACKLOG_MAX = 20_000
 """Transactions that may wait for verification before submissions are refused: about two seconds with PyNaCl."""
+VERIFIED_WITHIN_MS = 500
+"""Submissions are refused while the oldest of what waits for verification has waited longer."""
+FINAL_WITHIN_MS = 1_000
+"""They are refused while batches wait longer than this to be final, apart from the first `FINAL_ANYWAY` transactions.
+
+More would wait here, and not be final sooner: what clients see stays bounded, and an overload is over soon after it
+ends.  Where nothing becomes final at all (no quorum), that many are taken in all the same.
+"""
+FINAL_ANYWAY = 2_048
 INVALID_MAX = 1_024
 """Batches remembered as invalid."""
 
@@ -131,6 +140,7 @@ class Dissemination:
         self._begin(epoch)
         self._ready, self._spoiled = ready, spoiled
         self._stored_batch, self._reread = stored_batch, reread
+        self._looked_ms, self._late = -FORM_MS, False
         self._form_timer: Timer | None = None
         self._unsynced: list[Entry] = []
         self._syncing = False
@@ -179,12 +189,21 @@ class Dissemination:
 
     def submit(self, raws: Sequence[bytes], done: Callable[[list[tuple[bytes, Fault | None]]], None]) -> None:
         """Verify, admit, batch and sync `raws`, then call `done` with one (id, fault) for each."""
-        if self._pool.quotas.is_full(self._creator) or self.verification.backlog > BACKLOG_MAX:
+        if self._pool.quotas.is_full(self._creator) or self.verification.backlog > BACKLOG_MAX or self._is_late():
             own_bytes = self._pool.quotas.used(self._creator)
             done([(b"", fault(POOL_FULL, bytes=own_bytes, unverified=self.verification.backlog)) for _ in raws])
             return
         submission = Submission([], done)
         self.verification.add(raws, lambda verdicts: self._admit_all(submission, verdicts))
+
+    def _is_late(self) -> bool:
+        """Whether more is waiting than becomes final in good time; looked at once in `FORM_MS`."""
+        now_ms = self._runtime.now_ms()
+        if now_ms - self._looked_ms >= FORM_MS:
+            since = self._pool.waits_since(FINAL_ANYWAY)
+            self._looked_ms = now_ms
+            self._late = since is not None and now_ms - since > FINAL_WITHIN_MS
+        return self._late or self.verification.late_ms > VERIFIED_WITHIN_MS
 
     def check(self, raws: Sequence[bytes], done: Callable[[list[Verified | Fault]], None]) -> None:
         """Only verify `raws`, in slices like all the rest."""
@@ -241,8 +260,12 @@ class Dissemination:
             # The content may leave before it is durable here: it promises nothing, `Have` and the answer do.
             self._broadcast(Channel.BATCH, encode(BatchPush(raws)))
         self._pool.quotas.charge(entry.creator, entry.size)
-        self._pool.add(entry)
+        self._add(entry)
         self._persist(entry)
+
+    def _add(self, entry: Entry) -> None:
+        entry.arrived_ms = self._runtime.now_ms()
+        self._pool.add(entry)
 
     # Arrival ---------------------------------------------------------------------------------------------------------
 
@@ -339,7 +362,7 @@ class Dissemination:
             self._refuse(peer, identity, reason)
             return
         entry = make_entry(identity, good, charged)
-        self._pool.add(entry)
+        self._add(entry)
         self._persist(entry)
 
     def _refuse(self, peer: bytes, identity: bytes, reason: Fault) -> None:
@@ -358,7 +381,7 @@ class Dissemination:
             return
         entry = make_entry(identity, transactions, OWN if self._me is None else None)
         self._pool.quotas.charge(entry.creator, entry.size)
-        self._pool.add(entry)
+        self._add(entry)
         self._durable(identity)
 
     # Fetching --------------------------------------------------------------------------------------------------------
@@ -371,7 +394,7 @@ class Dissemination:
         if stored is not None:
             entry = make_entry(identity, self._reread(stored), None)
             entry.executed = True
-            self._pool.add(entry)
+            self._add(entry)
             self._durable(identity)
             return
         self._fetches.need(identity, sources, self._runtime.now_ms())

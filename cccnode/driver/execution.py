@@ -64,6 +64,21 @@ class Applied:
     outcome: Outcome
 
 
+class _Decoding:
+    """The transactions of a block that came whole, decoded piece by piece."""
+
+    def __init__(self, job: Job, registry: Registry) -> None:
+        self.job, self._registry = job, registry
+        self._raws = [raw for batch in job.block.batches for raw in batch]
+        self.transactions: list[Verified] = []
+
+    def step(self) -> bool:
+        """Decode some more; False when all are."""
+        first = len(self.transactions)
+        self.transactions += trusted_transactions(self._registry, self._raws[first : first + DECODE])
+        return len(self.transactions) < len(self._raws)
+
+
 class Membership(Protocol):
     """The rule that makes epoch records out of states: `cccnode.city.registry.record`."""
 
@@ -115,6 +130,8 @@ class Executor:
         self._tip = tip
         self._ending, self._applied, self._failed = ending, applied, failed
         self._queue: list[Job] = []
+        self._coming: _Decoding | None = None
+        """The block after the one that is being stored."""
         self.busy = False
         """Whether a block is being executed or stored."""
         self.diverged: Fault | None = None
@@ -181,15 +198,14 @@ class Executor:
     def _work(self, job: Job) -> Iterator[None]:
         runtime, stages, header = self._runtime, self._stages, job.block.header
         self._compare_roots(job)
-        started = runtime.cpu_ns()
         transactions = job.transactions
         if transactions is None:
-            decoded: list[Verified] = []
-            raws = [raw for batch in job.block.batches for raw in batch]
-            for first in range(0, len(raws), DECODE):
-                decoded += trusted_transactions(self._registry, raws[first : first + DECODE])
+            coming, self._coming = self._coming, None
+            decoding = coming if coming is not None and coming.job is job else _Decoding(job, self._registry)
+            while self._decode(decoding):
                 yield
-            transactions = decoded
+            transactions = decoding.transactions
+        started = runtime.cpu_ns()
         record = self.epoch.record
         execution = Execution(self._registry, self._store.state, self._window, header, transactions, record)
         while execution.step(UNITS):
@@ -233,7 +249,26 @@ class Executor:
             stages.add("commit", result + runtime.cpu_ns() - begun, len(transactions))
             self._finish(job, outcome)
 
+        self._begin_coming()
         runtime.run_in_writer("store", write, written)
+
+    def _begin_coming(self) -> None:
+        """While a block is written to disk, decode the next one: a node that catches up has nothing else to do."""
+        if len(self._queue) > 1 and self._queue[1].transactions is None:
+            self._coming = _Decoding(self._queue[1], self._registry)
+            self._runtime.call_soon(self._decode_coming)
+
+    def _decode_coming(self) -> None:
+        """One slice, until it is its turn to be executed: the rest is decoded then."""
+        if self._coming is not None and self._decode(self._coming):
+            self._runtime.call_soon(self._decode_coming)
+
+    def _decode(self, decoding: _Decoding) -> bool:
+        """One slice; False when no more follows."""
+        started = self._runtime.cpu_ns()
+        more = decoding.step()
+        self._stages.add("decode", self._runtime.cpu_ns() - started, 0)
+        return more
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         applied = self._store.applied

@@ -35,6 +35,8 @@ class Entry:
     weight: int
     expires_ms: int
     """Latest deadline among its transactions: after that nothing in it can be decided."""
+    arrived_ms: int = 0
+    """When it came here, by this node's monotonic clock."""
     durable: bool = False
     holders: set[int] = field(default_factory=set)
     """Validators that said they hold it, this node included once it is durable."""
@@ -102,6 +104,18 @@ class BatchPool:
     def waiting(self) -> bool:
         """Whether some durable batch waits to be listed: wakes an idle network (J13)."""
         return self._durable_count > 0
+
+    def waits_since(self, beyond: int) -> int | None:
+        """When the batch came that waits behind `beyond` transactions; None where no more than that wait.
+
+        The first ones do not count: a straggler that no quorum holds says nothing of the queue.
+        """
+        for entry in self._entries.values():
+            if not entry.executed:
+                beyond -= len(entry.transactions)
+                if beyond < 0:
+                    return entry.arrived_ms
+        return None
 
     def begin_epoch(self, *, quorum: int, moved: Mapping[int, int], me: int | None) -> None:
         """Validators have new numbers (old -> new): holders and creators are renumbered, debts are counted anew.

@@ -31,6 +31,7 @@ Verify = Callable[[Sequence[bytes]], Verdicts]
 class _Job:
     raws: Sequence[bytes]
     finish: Callable[[Verdicts], None]
+    since_ms: int
     verdicts: Verdicts = field(default_factory=list)
 
 
@@ -46,9 +47,14 @@ class Verification:
         self.backlog = 0
         """Transactions that wait."""
 
+    @property
+    def late_ms(self) -> int:
+        """How long the oldest ones have waited."""
+        return self._runtime.now_ms() - self._jobs[0].since_ms if self._jobs else 0
+
     def add(self, raws: Sequence[bytes], finish: Callable[[Verdicts], None]) -> None:
         """Verify `raws` when their turn comes, then call `finish` with one verdict for each."""
-        self._jobs.append(_Job(raws, finish))
+        self._jobs.append(_Job(raws, finish, self._runtime.now_ms()))
         self.backlog += len(raws)
         if len(self._jobs) == 1:
             self._runtime.call_soon(self._turn)

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.measure import Spread, Stopwatch, percentiles
+from benchmarks.network.overload import recovered
 from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
 
@@ -75,9 +76,54 @@ def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None
     assert len(result["steps"]) == 1
 
 
+@pytest.mark.timeout(120)
+def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """It fetches and executes what the others decided, to the same root; rate and cost are reported."""
+    load = ["--transactions", "300", "--rate", "150", "--batch", "10"]
+    code = main(["catch_up", "--json", "--accounts", "40", "--signers", "20", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON | {"tx_per_s", "blocks_per_s", "loop_bound_tx_per_s", "rss_mb"} <= result.keys()
+    assert result["roots_equal"]
+    assert result["accounts"] == 40
+    assert result["refused"] == 0
+    assert {"decode", "execute", "stage", "commit", "total"} <= result["cpu_us_per_tx"].keys()
+
+
+@pytest.mark.timeout(180)
+def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that is offered is answered, by a refusal with a name or by a transaction executed once."""
+    load = ["--rate", "60", "--seconds", "4", "--warm-up", "1", "--batch", "10"]
+    code = main(["network", "--overload", "--json", "--accounts", "40", "--signers", "20", "--sample", "20", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert result["every_acknowledged_executed_once"]
+    assert (result["unanswered"], result["crashed"]) == (0, 0)
+    assert result["offered_in_all"] == result["acknowledged_in_all"] + sum(result["refusals_in_all"].values())
+    assert len(result["rss_mb_highest"]) == 4
+    assert [step["step"] for step in result["steps"]] == ["60", "30", "120"]
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        ([(0.1, 5.0), (1.2, 5.0)], 0.0),
+        ([(0.1, 50.0), (1.2, 5.0), (1.5, 5.0), (1.7, 50.0)], 1.0),
+        ([(0.1, 5.0), (3.2, 50.0), (4.0, 5.0)], 4.0),
+        ([(0.1, 5.0), (3.2, 50.0)], None),
+        ([], None),
+    ],
+)
+def test_recovered_when_every_later_second_is_as_usual(after: list[tuple[float, float]], seconds: float | None) -> None:
+    """One slow probe among several is noise; a slow second at the end, or no probe at all, is no recovery."""
+    assert recovered(after, 10.0) == seconds
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` of every benchmark ends with a command that can be copied."""
-    for name in (*SMALL, "network"):
+    for name in (*SMALL, "network", "catch_up"):
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0

@@ -1,10 +1,16 @@
 """Final blocks become state: in order, once, durable before anybody hears of it."""
 
+from collections.abc import Sequence
+
 import pytest
 
+from cccnode.driver import execution
 from cccnode.driver.execution import Applied, whole_job
+from cccnode.ingress import trusted_transactions
+from cccnode.ledger.registry import Registry
 from cccnode.types.block import block_id
 from cccnode.types.errors import DISK_FULL, Fault
+from cccnode.types.transaction import Verified
 from storage.memory import MemoryEngine
 from tests.driver.test_catch_up import Follower, chain
 
@@ -56,6 +62,26 @@ def test_a_block_takes_several_turns() -> None:
     follower.run()
 
     assert len(turns) > 4
+
+
+def test_the_next_block_is_decoded_while_one_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop would be idle meanwhile; nothing is executed before what precedes it is durable."""
+    follower = Follower()
+    replica = follower.replica
+    follower.network.nodes[4].runtime._disk_ms = (50, 50)
+    raws = {raw: block.header.height for block in chain() for batch in block.batches for raw in batch}
+    decoded: dict[bytes, int] = {}
+
+    def decode(registry: Registry, given: Sequence[bytes]) -> list[Verified]:
+        assert not decoded.keys() & set(given), "each is decoded once"
+        decoded.update(dict.fromkeys(given, replica.chain.height))
+        return trusted_transactions(registry, given)
+
+    monkeypatch.setattr(execution, "trusted_transactions", decode)
+    follower.deliver(1, list(chain()))
+
+    assert len(chain()) == follower.height
+    assert decoded == {raw: max(0, height - 2) for raw, height in raws.items()}
 
 
 def test_power_lost_between_block_and_state() -> None:

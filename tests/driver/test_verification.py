@@ -28,6 +28,9 @@ class Bench:
     def cpu_ns(self) -> int:
         return self.spent_ns
 
+    def now_ms(self) -> int:
+        return self.spent_ns // 1_000_000
+
     def _verify(self, raws: Sequence[bytes]) -> Verdicts:
         self.calls.append(len(raws))
         self.spent_ns += self._each_ns * len(raws)

@@ -10,6 +10,7 @@ from cccnode.codec import encode
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.merkle import Frontier
 from cccnode.driver.chain import Chain, Roots
+from cccnode.driver.stages import Stages
 from cccnode.driver.voting import CHECKS_MAX, CROWDED_TXS, GROW_MS, PRUNE_EVERY, Voting
 from cccnode.types.batch import batch_id
 from cccnode.types.block import Header, block_id, body_root
@@ -103,7 +104,7 @@ class VotingBench(Bench):
             chain=self.chain,
             pool=self.pool,
             dissemination=self.dissemination,
-            stages=self.dissemination._stages,
+            stages=Stages(),
             finalized=self.final.append,
             elsewhere=lambda *arguments: self.elsewhere.append(arguments),
             accused=lambda *arguments: self.accused.append(arguments),
