@@ -40,7 +40,7 @@ BACKLOG_MAX = 20_000
 """Transactions that may wait for verification before submissions are refused: about two seconds with PyNaCl."""
 VERIFIED_WITHIN_MS = 500
 """Submissions are refused while the oldest of what waits for verification has waited longer."""
-FINAL_WITHIN_MS = 1_000
+FINAL_WITHIN_MS = 2_000
 """They are refused while batches wait longer than this to be final, apart from the first `FINAL_ANYWAY` transactions.
 
 More would wait here, and not be final sooner: what clients see stays bounded, and an overload is over soon after it
