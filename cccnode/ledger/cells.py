@@ -18,8 +18,10 @@ _UNREAD: Final = object()
 class Rules(NamedTuple):
     """What cells do not know themselves."""
 
+    reader: Callable[[Any], Callable[[bytes], Any]]
+    """What decodes values of a kind."""
     read: Callable[[Any, bytes], Any]
-    """The decoded value of a kind."""
+    """The same in one call, with the error to raise if a value is damaged: for when the reader failed."""
     encode: Callable[[Any], bytes]
     full: Callable[[bytes, bytes, int], Exception]
     """What is raised when a group with so many items cannot have this one too."""

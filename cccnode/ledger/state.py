@@ -5,10 +5,11 @@ running transaction are logged, so that dropping them restores exactly what was 
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from cccnode.codec import decode_trusted, encode
+from cccnode.codec import decode_trusted, decoder, encode
 from cccnode.crypto import kernel
 from cccnode.crypto.hashing import ACCOUNT, tagged
 from cccnode.ledger.cells import Cells, Rules, Writes
@@ -57,8 +58,15 @@ def _large(group: bytes, item: bytes, limit: int) -> Fault:
     return fault(VALUE_TOO_LARGE, group=group, item=item, limit=limit)
 
 
+@cache
+def _reader(kind: Any) -> Callable[[bytes], Any]:
+    """What decodes values of a kind."""
+    reader: Callable[[bytes], Any] = decoder(kind).decode
+    return reader
+
+
 _RULES: Final = Rules(
-    decode_trusted, encode, _full, _large, GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
+    _reader, decode_trusted, encode, _full, _large, GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 )
 
 if TYPE_CHECKING:
@@ -90,14 +98,10 @@ class Overlay(_Cells):
         return dict(sorted(items.items()))
 
     def changes(self) -> Iterator[tuple[bytes, bytes, bytes | None]]:
-        """The committed changes, encoded, in the order of first change: (group, item, value or None)."""
-        start, one = 0, Writes()
-        while self.collect(one, start, 1) > start:
-            ((group, items),) = one.items()
-            ((item, raw),) = items.items()
-            yield group, item, raw
-            one.clear()
-            start += 1
+        """The committed changes, encoded: (group, item, value or None), groups in the order of their first change."""
+        for group, items in writes_of(self).items():
+            for item, raw in items.items():
+                yield group, item, raw
 
 
 def writes_of(overlay: Overlay) -> Writes:

@@ -18,7 +18,7 @@ from cccnode.ledger.state import Overlay, StateView, Writes
 from cccnode.ledger.window import Window
 from cccnode.types.block import Header
 from cccnode.types.errors import TX_FEE_TOO_LOW, TX_INSUFFICIENT_FEE_BALANCE, Fault
-from cccnode.types.receipt import OK, Receipt
+from cccnode.types.receipt import OK
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord
 
@@ -173,7 +173,8 @@ class Execution:
         return OK
 
     def _add_receipt(self, tx_id: bytes, code: int, fee: int) -> None:
-        self._receipts.append(encode(Receipt(tx_id, code, fee, tuple(self._context.events))))
+        # The fields of a `Receipt`; encoding them needs none.
+        self._receipts.append(encode((tx_id, code, fee, self._context.events)))
 
     def _end_block(self) -> None:
         """Block-level rules, in the order of the modules; their events get a receipt of their own."""

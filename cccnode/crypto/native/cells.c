@@ -14,7 +14,7 @@ typedef struct {
     PyObject *view;
     PyObject *pages, *occupied; /* the view's cache; NULL if it has none */
     int depth;
-    PyObject *read, *encode, *full, *large; /* the rules, as `Rules` has them */
+    PyObject *reader, *read, *encode, *full, *large; /* the rules, as `Rules` has them */
     long items_max, name_max, value_max;
     PyObject *counts; /* items by group, where a change of this block may have changed their number */
 } overlay;
@@ -42,14 +42,14 @@ static int take_cache(overlay *self, PyObject *cache) {
 
 static int overlay_init(PyObject *object, PyObject *arguments, PyObject *keywords) {
     overlay *self = (overlay *)object;
-    PyObject *view, *cache, *read, *encode, *full, *large;
+    PyObject *view, *cache, *reader, *read, *encode, *full, *large;
     long items_max, name_max, value_max;
     if (keywords != NULL && PyDict_Size(keywords) > 0) {
         PyErr_SetString(PyExc_TypeError, "Cells takes no keywords");
         return -1;
     }
-    if (!PyArg_ParseTuple(arguments, "OO(OOOOlll);Cells(view, cache, rules)", &view, &cache, &read, &encode, &full,
-                          &large, &items_max, &name_max, &value_max)) {
+    if (!PyArg_ParseTuple(arguments, "OO(OOOOOlll);Cells(view, cache, rules)", &view, &cache, &reader, &read, &encode,
+                          &full, &large, &items_max, &name_max, &value_max)) {
         return -1;
     }
     if (self->view != NULL) {
@@ -64,7 +64,7 @@ static int overlay_init(PyObject *object, PyObject *arguments, PyObject *keyword
         return -1;
     }
     self->view = Py_NewRef(view);
-    self->read = Py_NewRef(read), self->encode = Py_NewRef(encode);
+    self->reader = Py_NewRef(reader), self->read = Py_NewRef(read), self->encode = Py_NewRef(encode);
     self->full = Py_NewRef(full), self->large = Py_NewRef(large);
     self->items_max = items_max, self->name_max = name_max, self->value_max = value_max;
     return 0;
@@ -76,6 +76,7 @@ static int overlay_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(self->view);
     Py_VISIT(self->pages);
     Py_VISIT(self->occupied);
+    Py_VISIT(self->reader);
     Py_VISIT(self->read);
     Py_VISIT(self->encode);
     Py_VISIT(self->full);
@@ -96,6 +97,7 @@ static int overlay_clear(PyObject *object) {
     Py_CLEAR(self->view);
     Py_CLEAR(self->pages);
     Py_CLEAR(self->occupied);
+    Py_CLEAR(self->reader);
     Py_CLEAR(self->read);
     Py_CLEAR(self->encode);
     Py_CLEAR(self->full);
@@ -172,10 +174,17 @@ static PyObject *decode(overlay *self, PyObject *kind, view raw, PyObject *bytes
         }
     }
     bytes = bytes != NULL ? Py_NewRef(bytes) : PyBytes_FromStringAndSize((const char *)raw.data, (Py_ssize_t)raw.size);
-    PyObject *read = Py_NewRef(self->read);
-    PyObject *value = bytes == NULL ? NULL : PyObject_CallFunctionObjArgs(read, kind, bytes, NULL);
-    Py_DECREF(read);
-    Py_XDECREF(bytes);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    PyObject *reader = PyObject_CallFunctionObjArgs(self->reader, kind, NULL);
+    PyObject *value = reader == NULL ? NULL : PyObject_CallFunctionObjArgs(reader, bytes, NULL);
+    if (value == NULL && PyErr_ExceptionMatches(PyExc_Exception)) {
+        PyErr_Clear();
+        value = PyObject_CallFunctionObjArgs(self->read, kind, bytes, NULL);
+    }
+    Py_XDECREF(reader);
+    Py_DECREF(bytes);
     return value;
 }
 
@@ -337,9 +346,7 @@ static int is_small(overlay *self, PyObject *group, PyObject *item, PyObject *va
     if (value == Py_None || PyLong_CheckExact(value)) {
         return 1;
     }
-    PyObject *encode = Py_NewRef(self->encode);
-    PyObject *raw = PyObject_CallFunctionObjArgs(encode, value, NULL);
-    Py_DECREF(encode);
+    PyObject *raw = PyObject_CallFunctionObjArgs(self->encode, value, NULL);
     Py_ssize_t size = raw == NULL ? -1 : PyObject_Size(raw);
     Py_XDECREF(raw);
     if (size > self->value_max) {
@@ -434,10 +441,8 @@ static PyObject *encoded(overlay *self, PyObject *value) {
         }
         PyErr_Clear();
     }
-    PyObject *encode = Py_NewRef(self->encode), *held = Py_NewRef(value);
-    PyObject *raw = PyObject_CallFunctionObjArgs(encode, held, NULL);
+    PyObject *held = Py_NewRef(value), *raw = PyObject_CallFunctionObjArgs(self->encode, held, NULL);
     Py_DECREF(held);
-    Py_DECREF(encode);
     return raw;
 }
 
