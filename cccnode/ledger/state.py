@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from cccnode.codec import decode_trusted, decoder, encode
 from cccnode.crypto import kernel
 from cccnode.crypto.hashing import ACCOUNT, tagged
-from cccnode.ledger.cells import Cells, Rules, Writes
+from cccnode.ledger import cells
+from cccnode.ledger.cells import Cells, Rules
 from cccnode.types.errors import GROUP_FULL, VALUE_TOO_LARGE, Fault, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 
 T = TypeVar("T")
+Writes = cells.Writes
+"""Encoded changes by group and item; None deletes."""
 
 
 class StateView(Protocol):
-    """The committed state of some height."""
+    """The committed state of some height.
+
+    A view may have an attribute `cache`: (depth, held) as `crypto.trees` has them.  An overlay then looks into cached
+    pages itself and asks `get` for what is not there.
+    """
 
     def get(self, group: bytes, item: bytes) -> bytes | None:
         """The encoded value, or None."""

@@ -259,6 +259,10 @@ static PyObject *overlay_known(PyObject *object, PyObject *const *arguments, Py_
     if (!counted("known", count, 1) || !is_open(self)) {
         return NULL;
     }
+    if (!PyBytes_CheckExact(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "groups and items must be bytes");
+        return NULL;
+    }
     PyObject *result = PyDict_New(), *item, *same;
     Py_ssize_t place = 0;
     while (result != NULL && PyDict_Next(self->table.items, &place, &item, &same)) {
