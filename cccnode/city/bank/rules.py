@@ -18,18 +18,14 @@ from cccnode.types.errors import fault
 from cccnode.types.limits import AMOUNT_MAX
 
 
-def transfer(context: Context, message: BankTransfer) -> None:
-    """Move an amount from the acting account."""
-    _pay(context, message)
-
-
 def multi(context: Context, message: BankMulti) -> None:
     """Several payments; the first that fails drops them all with the transaction."""
     for output in message.outputs:
-        _pay(context, output)
+        transfer(context, output)
 
 
-def _pay(context: Context, payment: BankTransfer | Output) -> None:
+def transfer(context: Context, payment: BankTransfer | Output) -> None:
+    """Move an amount from the acting account."""
     state, account, asset, amount, to = context.state, context.account, payment.asset, payment.amount, payment.to
     if amount == 0:
         raise fault(ZERO_AMOUNT)
