@@ -99,6 +99,8 @@ class State:
         """1 for each bucket that has groups: the others are known to be empty without a read."""
         self._cached: Final = (self._pages, self._occupied)
         """Both, as the kernel reads them."""
+        self.cache: Final = (depth, self._cached)
+        """For readers that look into cached pages themselves (`StateView`); what is not there, `get` loads."""
         self._current: Staging | None = None
         self._tree = Tree(self._read_all())
 

@@ -35,6 +35,9 @@ def _fastest(function: _F) -> _F:
     return fastest
 
 
+CELLS: Final[Any] = getattr(_EXTENSION, "Cells", None)
+"""The native class behind `cccnode.ledger.state.Overlay`, or None; `cccnode.ledger.cells` defines what it does."""
+
 tagged_many = _fastest(trees.tagged_many)
 list_root = _fastest(trees.list_root)
 parents = _fastest(trees.parents)

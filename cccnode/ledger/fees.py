@@ -26,7 +26,7 @@ class FeeSchedule(Noun, frozen=True, array_like=True, gc=False):
 
     def fee(self, size: int) -> int:
         """The fee of a transaction of `size` encoded bytes, in base units."""
-        return self.base + self.per_byte * max(0, size - FEE_FREE_BYTES)
+        return self.base if size <= FEE_FREE_BYTES else self.base + self.per_byte * (size - FEE_FREE_BYTES)
 
 
 class Fees(Protocol):

@@ -4,25 +4,30 @@ A value is decoded once per block and encoded once at its end, however many tran
 running transaction are logged, so that dropping them restores exactly what was there before (J4).
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol, TypeVar
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from cccnode.codec import decode_trusted, encode
+from cccnode.codec import decode_trusted, decoder, encode
+from cccnode.crypto import kernel
 from cccnode.crypto.hashing import ACCOUNT, tagged
-from cccnode.types.errors import GROUP_FULL, VALUE_TOO_LARGE, fault
+from cccnode.ledger import cells
+from cccnode.ledger.cells import Cells, Rules
+from cccnode.types.errors import GROUP_FULL, VALUE_TOO_LARGE, Fault, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 
 T = TypeVar("T")
-Writes = dict[bytes, dict[bytes, bytes | None]]
+Writes = cells.Writes
 """Encoded changes by group and item; None deletes."""
-_Key = tuple[bytes, bytes]
-_UNREAD: Final = object()
-"""Stands in the log for a cell that nobody had read."""
 
 
 class StateView(Protocol):
-    """The committed state of some height."""
+    """The committed state of some height.
+
+    A view may have an attribute `cache`: (depth, held) as `crypto.trees` has them.  An overlay then looks into cached
+    pages itself and asks `get` for what is not there.
+    """
 
     def get(self, group: bytes, item: bytes) -> bytes | None:
         """The encoded value, or None."""
@@ -49,124 +54,68 @@ def module_account(name: str) -> bytes:
     return tagged(ACCOUNT, b"m:" + name.encode())[:20]
 
 
-class Overlay:
+def _full(group: bytes, item: bytes, items: int) -> Fault:
+    """A group that has no room for an item."""
+    del item
+    return fault(GROUP_FULL, group=group, items=items)
+
+
+def _large(group: bytes, item: bytes, limit: int) -> Fault:
+    """A name or value that is too long."""
+    return fault(VALUE_TOO_LARGE, group=group, item=item, limit=limit)
+
+
+@cache
+def _reader(kind: Any) -> Callable[[bytes], Any]:
+    """What decodes values of a kind."""
+    reader: Callable[[bytes], Any] = decoder(kind).decode
+    return reader
+
+
+_RULES: Final = Rules(
+    _reader, decode_trusted, encode, _full, _large, GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
+)
+
+if TYPE_CHECKING:
+    _Cells = Cells
+else:
+    _Cells = kernel.CELLS or Cells
+
+
+class Overlay(_Cells):
     """A writable layer over a view.  Single-threaded; the view must not change underneath.
 
-    Cells are kept item by item (`balance of uccc`, `record`), each by group: two plain lookups and no tuple per access,
-    which is what the budget of a full block leaves room for.
+    `get`, `has`, `put` (which raises state/GROUP_FULL and state/VALUE_TOO_LARGE), `commit` and `rollback` are those of
+    `Cells`, native where the kernel is: half of executing a transfer is spent in them.
     """
 
-    __slots__ = ("_cells", "_counts", "_dirty", "_log", "_view")
+    __slots__ = ()
 
     def __init__(self, view: StateView) -> None:
         """An overlay without changes."""
-        self._view = view
-        self._cells: defaultdict[bytes, dict[bytes, Any]] = defaultdict(dict)
-        """Decoded values by item and group."""
-        self._log: dict[_Key, Any] = {}
-        """What the running transaction found in each cell that it changed."""
-        self._dirty: dict[_Key, Any] = {}
-        """Keys of committed changes; their values here mean nothing."""
-        self._counts: dict[bytes, int] = {}
-
-    def get(self, group: bytes, item: bytes, kind: type[T]) -> T | None:
-        """The decoded value of an item, or None.  `kind` is the same for one item everywhere."""
-        cells = self._cells[item]
-        value: T | None = cells.get(group, _UNREAD)
-        if value is _UNREAD:
-            raw = self._view.get(group, item)
-            value = cells[group] = None if raw is None else decode_trusted(kind, raw)
-        return value
-
-    def has(self, group: bytes, item: bytes) -> bool:
-        """Whether there is such an item; cheaper than reading it."""
-        value = self._cells[item].get(group, _UNREAD)
-        return self._view.get(group, item) is not None if value is _UNREAD else value is not None
-
-    def put(self, group: bytes, item: bytes, value: object) -> None:
-        """Set an item, or delete it with None.
-
-        Raises:
-            Fault: state/GROUP_FULL when a new item would be one too many, state/VALUE_TOO_LARGE for a key or value
-                above the limits; so no message can make a block that cannot be stored.
-        """
-        cells = self._cells[item]
-        before = cells.get(group, _UNREAD)
-        if before is None or before is _UNREAD or value is None:
-            self._recount(group, item, value)
-        if type(value) is not int and value is not None and len(encode(value)) > STATE_VALUE_BYTES_MAX:
-            raise fault(VALUE_TOO_LARGE, group=group, item=item, limit=STATE_VALUE_BYTES_MAX)
-        key = (group, item)
-        if key not in self._log:
-            self._log[key] = before
-        cells[group] = value
-
-    def _recount(self, group: bytes, item: bytes, value: object) -> None:
-        """Keep the group's item count when an item may appear or disappear."""
-        step = (value is not None) - self.has(group, item)
-        if not step:
-            return
-        if len(group) > STATE_KEY_BYTES_MAX or len(item) > STATE_KEY_BYTES_MAX:
-            raise fault(VALUE_TOO_LARGE, group=group, item=item, limit=STATE_KEY_BYTES_MAX)
-        count = self._counts.get(group)
-        if count is None:
-            count = len(self._view.group(group))
-        if count + step > GROUP_ITEMS_MAX:
-            raise fault(GROUP_FULL, group=group, items=count)
-        self._counts[group] = count + step
+        super().__init__(view, getattr(view, "cache", None), _RULES)
 
     def group(self, group: bytes, kind: type[T]) -> dict[bytes, T]:
         """All items of a group, changes included, sorted by item name.  For small groups of one kind."""
-        items: dict[bytes, T] = {item: decode_trusted(kind, raw) for item, raw in self._view.group(group).items()}
-        for item, cells in self._cells.items():
-            if group in cells:
-                items.pop(item, None)
-                value = cells[group]
-                if value is not None:
-                    items[item] = value
+        known = self.known(group)
+        items: dict[bytes, T] = {
+            item: decode_trusted(kind, raw) for item, raw in self.view.group(group).items() if item not in known
+        }
+        items.update((item, value) for item, value in known.items() if value is not None)
         return dict(sorted(items.items()))
 
-    def commit(self) -> None:
-        """Keep the changes since the last commit or rollback."""
-        self._dirty.update(self._log)
-        self._log.clear()
-
-    def rollback(self) -> None:
-        """Drop the changes since the last commit: every cell is as it was."""
-        for (group, item), before in self._log.items():
-            present = self.has(group, item)
-            if before is _UNREAD:
-                del self._cells[item][group]
-            else:
-                self._cells[item][group] = before
-            if group in self._counts:
-                self._counts[group] += self.has(group, item) - present
-        self._log.clear()
-
     def changes(self) -> Iterator[tuple[bytes, bytes, bytes | None]]:
-        """The committed changes, encoded, in the order of first change: (group, item, value or None)."""
-        assert not self._log, "an open transaction has no result"
-        cells = self._cells
-        for group, item in self._dirty:
-            value = cells[item][group]
-            yield group, item, None if value is None else encode(value)
+        """The committed changes, encoded: (group, item, value or None), groups in the order of their first change."""
+        for group, items in writes_of(self).items():
+            for item, raw in items.items():
+                yield group, item, raw
 
 
 def writes_of(overlay: Overlay) -> Writes:
     """All committed changes of an overlay, grouped."""
     writes: Writes = {}
-    for group, item, raw in overlay.changes():
-        add_write(writes, group, item, raw)
+    overlay.collect(writes, 0, sys.maxsize)
     return writes
-
-
-def add_write(writes: Writes, group: bytes, item: bytes, raw: bytes | None) -> None:
-    """Put one change among the others of its group."""
-    items = writes.get(group)
-    if items is None:
-        writes[group] = {item: raw}
-    else:
-        items[item] = raw
 
 
 class Patched:

@@ -5,21 +5,20 @@ Execution reads the committed state, the duplicate window and the block; it chan
 and a decided one is refused (authority, no effect), fails (fee kept) or succeeds (J4).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import islice
 
 from cccnode.codec import encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
 from cccnode.ledger.module import Context
 from cccnode.ledger.registry import Registry
-from cccnode.ledger.state import Overlay, StateView, Writes, add_write
+from cccnode.ledger.state import Overlay, StateView, Writes
 from cccnode.ledger.window import Window
 from cccnode.types.block import Header
 from cccnode.types.errors import TX_FEE_TOO_LOW, TX_INSUFFICIENT_FEE_BALANCE, Fault
-from cccnode.types.receipt import OK, Receipt
+from cccnode.types.receipt import OK
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord
 
@@ -89,7 +88,7 @@ class Execution:
         self._decided: dict[bytes, int] = {}
         self._fees = 0
         self._writes: Writes = {}
-        self._changes: Iterator[tuple[bytes, bytes, bytes | None]] = iter(())
+        self._collected = 0
 
     def step(self, units: int = 256) -> bool:
         """Do about `units` transactions' worth of work (256 take about 2 ms); False when nothing is left."""
@@ -174,7 +173,8 @@ class Execution:
         return OK
 
     def _add_receipt(self, tx_id: bytes, code: int, fee: int) -> None:
-        self._receipts.append(encode(Receipt(tx_id, code, fee, tuple(self._context.events))))
+        # The fields of a `Receipt`; encoding them needs none.
+        self._receipts.append(encode((tx_id, code, fee, self._context.events)))
 
     def _end_block(self) -> None:
         """Block-level rules, in the order of the modules; their events get a receipt of their own."""
@@ -187,14 +187,12 @@ class Execution:
                 self._state.commit()
         if context.events:
             self._add_receipt(ZERO, OK, 0)
-        self._changes = self._state.changes()
         self._phase = _Phase.WRITES
 
     def _collect_writes(self, count: int) -> None:
-        changes = list(islice(self._changes, count))
-        for group, item, raw in changes:
-            add_write(self._writes, group, item, raw)
-        if len(changes) < count:
+        stop = self._collected + count
+        self._collected = self._state.collect(self._writes, self._collected, count)
+        if self._collected < stop:
             self._phase = _Phase.ROOT
 
     def _hash_receipts(self) -> None:

@@ -13,7 +13,12 @@ from tests.tidy.source import ROOT
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")]
 
-TESTS = ("tests/crypto/test_kernel.py", "tests/crypto/test_merkle.py", "tests/storage/test_state.py")
+TESTS = (
+    "tests/crypto/test_kernel.py",
+    "tests/crypto/test_merkle.py",
+    "tests/ledger/test_cells.py",
+    "tests/storage/test_state.py",
+)
 RUN = """
 import sys
 from importlib.util import module_from_spec, spec_from_file_location

@@ -3,7 +3,7 @@
 from typing import Final
 
 from cccnode.city.bank.rules import move
-from cccnode.city.bank.state import balance, read_schedule, set_balance
+from cccnode.city.bank.state import balance, debit, read_schedule, set_balance
 from cccnode.ledger.fees import FeeSchedule
 from cccnode.ledger.module import Context
 from cccnode.ledger.state import Overlay, Reader, module_account
@@ -29,11 +29,14 @@ def charge(state: Overlay, schedule: FeeSchedule, payer: bytes, fee: int) -> int
 
     The ledger holds it until `collect`: one credit a block instead of one a transaction.
     """
-    owned = balance(state, payer, schedule.asset)
-    taken = min(fee, owned)
-    if taken:
-        set_balance(state, payer, schedule.asset, owned - taken)
-    return taken
+    if not fee:
+        return 0
+    owned = debit(state, payer, schedule.asset, fee)
+    if owned >= fee:
+        return fee
+    if owned:
+        set_balance(state, payer, schedule.asset, 0)
+    return owned
 
 
 def collect(state: Overlay, schedule: FeeSchedule, total: int) -> None:

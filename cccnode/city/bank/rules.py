@@ -10,7 +10,7 @@ from cccnode.city.bank.errors import (
     ZERO_AMOUNT,
 )
 from cccnode.city.bank.messages import BankMulti, BankTransfer, Output
-from cccnode.city.bank.state import balance, read_asset, set_balance
+from cccnode.city.bank.state import balance, credit, debit, read_asset
 from cccnode.city.members.state import account_exists
 from cccnode.ledger.module import Context
 from cccnode.ledger.state import Overlay
@@ -18,19 +18,15 @@ from cccnode.types.errors import fault
 from cccnode.types.limits import AMOUNT_MAX
 
 
-def transfer(context: Context, message: BankTransfer) -> None:
-    """Move an amount from the acting account."""
-    _pay(context, message)
-
-
 def multi(context: Context, message: BankMulti) -> None:
     """Several payments; the first that fails drops them all with the transaction."""
     for output in message.outputs:
-        _pay(context, output)
+        transfer(context, output)
 
 
-def _pay(context: Context, payment: BankTransfer | Output) -> None:
-    state, asset, amount, to = context.state, payment.asset, payment.amount, payment.to
+def transfer(context: Context, payment: BankTransfer | Output) -> None:
+    """Move an amount from the acting account."""
+    state, account, asset, amount, to = context.state, context.account, payment.asset, payment.amount, payment.to
     if amount == 0:
         raise fault(ZERO_AMOUNT)
     record = read_asset(state, asset)
@@ -43,8 +39,8 @@ def _pay(context: Context, payment: BankTransfer | Output) -> None:
     # Whoever owns money has an account (accounts are never deleted), so most receivers need no second lookup.
     if not balance(state, to, asset) and not account_exists(state, to):
         raise fault(UNKNOWN_ACCOUNT, to=to)
-    move(state, source=context.account, target=to, asset=asset, amount=amount)
-    context.events.append(("bank", "transfer", asset, context.account, to, amount))
+    move(state, source=account, target=to, asset=asset, amount=amount)
+    context.events.append(("bank", "transfer", asset, account, to, amount))
 
 
 def move(state: Overlay, *, source: bytes, target: bytes, asset: str, amount: int) -> None:
@@ -53,11 +49,9 @@ def move(state: Overlay, *, source: bytes, target: bytes, asset: str, amount: in
     Raises:
         Fault: bank/INSUFFICIENT or bank/OVERFLOW.
     """
-    owned = balance(state, source, asset)
+    owned = debit(state, source, asset, amount)
     if owned < amount:
         raise fault(INSUFFICIENT, owned=owned, needed=amount, asset=asset)
-    set_balance(state, source, asset, owned - amount)
-    received = balance(state, target, asset) + amount
+    received = credit(state, target, asset, amount, AMOUNT_MAX)
     if received > AMOUNT_MAX:
         raise fault(OVERFLOW, asset=asset, balance=received)
-    set_balance(state, target, asset, received)

@@ -54,6 +54,24 @@ def set_balance(state: Overlay, account: bytes, asset: str, amount: int) -> None
     state.put(_BALANCES + account, asset.encode(), amount or None)
 
 
+def debit(state: Overlay, account: bytes, asset: str, amount: int) -> int:
+    """Take an amount from what an account owns, if that is enough; return what it owned before."""
+    group, item = _BALANCES + account, asset.encode()
+    owned: int = state.get(group, item, int) or 0
+    if owned >= amount:
+        state.put(group, item, owned - amount or None)
+    return owned
+
+
+def credit(state: Overlay, account: bytes, asset: str, amount: int, limit: int) -> int:
+    """Add an amount to what an account owns, and return the sum; nothing is changed if that is above the limit."""
+    group, item = _BALANCES + account, asset.encode()
+    owned: int = (state.get(group, item, int) or 0) + amount
+    if owned <= limit:
+        state.put(group, item, owned or None)
+    return owned
+
+
 def balances(state: Reader, account: bytes) -> dict[str, int]:
     """Everything that an account owns, by asset."""
     return {item.decode(): amount for item, amount in state.group(_BALANCES + account, int).items()}

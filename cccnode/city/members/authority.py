@@ -4,7 +4,7 @@ Cryptographic validity was settled at ingress; this is the part that needs state
 asked the same way at admission.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from cccnode.city.members.errors import POP
 from cccnode.city.members.messages import MemApply
@@ -20,6 +20,9 @@ from cccnode.types.errors import (
 )
 from cccnode.types.transaction import Transaction, account_id
 
+_ACTIVE: Final = Status.ACTIVE
+"""Looking a member of an enumeration up costs as much as a call."""
+
 
 def is_application(transaction: Transaction[Any]) -> bool:
     """Whether it is exactly one membership application: free, and its account does not exist yet."""
@@ -33,11 +36,10 @@ def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
     account = read_account(state, address)
     if is_application(transaction):
         return _refused_application(transaction, account)
-    refused = _may_not_act(address, account)
-    if refused is not None or account is None:
-        return refused
+    if account is None or account.status is not _ACTIVE:
+        return _may_not_act(address, account)
     if payer is None or payer == address:
-        return _weigh(transaction, ((address, account),))
+        return None if _has_only(account, transaction.signers) else _weigh(transaction, ((address, account),))
     paying = read_account(state, payer)
     refused = _may_not_act(payer, paying)
     if refused is not None or paying is None:
@@ -45,10 +47,16 @@ def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
     return _weigh(transaction, ((address, account), (payer, paying)))
 
 
+def _has_only(account: Account, signers: tuple[bytes, ...]) -> bool:
+    """Whether the account has one key, which signed alone and suffices: almost always so, and soon said."""
+    keys = account.keys
+    return len(keys) == 1 and signers == (keys[0].key,) and keys[0].weight >= account.threshold
+
+
 def _may_not_act(address: bytes, account: Account | None) -> Fault | None:
     if account is None:
         return fault(TX_UNKNOWN_ACCOUNT, account=address)
-    if account.status is not Status.ACTIVE:
+    if account.status is not _ACTIVE:
         return fault(TX_ACCOUNT_STATUS, account=address, status=account.status.name.lower())
     return None
 

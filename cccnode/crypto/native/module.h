@@ -11,4 +11,6 @@ int ed25519_setup(void);
 extern PyMethodDef trees_functions[]; /* trees.c */
 int trees_setup(PyObject *module);
 
+int cells_setup(PyObject *module); /* cells.c */
+
 #endif

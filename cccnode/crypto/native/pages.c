@@ -154,17 +154,17 @@ static int is_occupied(PyObject *occupied, int depth, uint32_t bucket) {
     return result;
 }
 
-/* The page of a bucket, borrowed from the dictionary and empty if the bucket is.  0 with an exception otherwise:
- * KeyError(bucket) if it must be cached first. */
-static int find_page(PyObject *held, int depth, uint32_t bucket, view *page) {
-    PyObject *pages, *occupied;
+int take_held(PyObject *held, PyObject **pages, PyObject **occupied) {
     if (!PyTuple_Check(held)) {
         PyErr_SetString(PyExc_TypeError, "held must be a tuple");
         return 0;
     }
-    if (!PyArg_ParseTuple(held, "O!O;held is (pages, occupied)", &PyDict_Type, &pages, &occupied)) {
-        return 0;
-    }
+    return PyArg_ParseTuple(held, "O!O;held is (pages, occupied)", &PyDict_Type, pages, occupied);
+}
+
+/* The page of a bucket, borrowed from the dictionary and empty if the bucket is.  0 with an exception otherwise:
+ * KeyError(bucket) if it must be cached first. */
+static int find_page(PyObject *pages, PyObject *occupied, int depth, uint32_t bucket, view *page) {
     PyObject *number = PyLong_FromUnsignedLong(bucket);
     PyObject *found = number == NULL ? NULL : PyDict_GetItemWithError(pages, number);
     int there = 0;
@@ -182,12 +182,9 @@ static int find_page(PyObject *held, int depth, uint32_t bucket, view *page) {
     return there;
 }
 
-/* A group's record, empty if there is none; 0 with an exception as `find_page`. */
-static int find_record(PyObject *const *arguments, view *group, view *record) {
-    int depth = depth_of(arguments[0]);
+int find_record(PyObject *pages, PyObject *occupied, int depth, view group, view *record) {
     view rest;
-    if (depth == 0 || !view_of(arguments[2], "a group", group) ||
-        !find_page(arguments[1], depth, bucket_of(depth, *group), &rest)) {
+    if (!find_page(pages, occupied, depth, bucket_of(depth, group), &rest)) {
         return 0;
     }
     *record = (view){(const uint8_t *)"", 0};
@@ -197,7 +194,7 @@ static int find_record(PyObject *const *arguments, view *group, view *record) {
             PyErr_SetString(PyExc_ValueError, "not a page");
             return 0;
         }
-        int order = compare(one.group, *group);
+        int order = compare(one.group, group);
         if (order == 0) {
             *record = one.record;
         }
@@ -208,11 +205,20 @@ static int find_record(PyObject *const *arguments, view *group, view *record) {
     return 1;
 }
 
+/* The record that the arguments of the next two functions name. */
+static int find_named(PyObject *const *arguments, view *record) {
+    int depth = depth_of(arguments[0]);
+    PyObject *pages, *occupied;
+    view group;
+    return depth != 0 && view_of(arguments[2], "a group", &group) && take_held(arguments[1], &pages, &occupied) &&
+           find_record(pages, occupied, depth, group, record);
+}
+
 /* read_record(depth, held, group) -> the record, or None */
 FASTCALL(kernel_read_record) {
     (void)module;
-    view group, record;
-    if (!counted("read_record", count, 3) || !find_record(arguments, &group, &record)) {
+    view record;
+    if (!counted("read_record", count, 3) || !find_named(arguments, &record)) {
         return NULL;
     }
     return record.size == 0 ? Py_NewRef(Py_None)
@@ -222,9 +228,8 @@ FASTCALL(kernel_read_record) {
 /* read_item(depth, held, group, item) -> the value, or None */
 FASTCALL(kernel_read_item) {
     (void)module;
-    view group, record, item, value = {NULL, 0};
-    if (!counted("read_item", count, 4) || !view_of(arguments[3], "an item", &item) ||
-        !find_record(arguments, &group, &record)) {
+    view record, item, value = {NULL, 0};
+    if (!counted("read_item", count, 4) || !view_of(arguments[3], "an item", &item) || !find_named(arguments, &record)) {
         return NULL;
     }
     if (record.size > 0 && find_item(record, item, &value) != SOUND) {
