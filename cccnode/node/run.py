@@ -232,6 +232,7 @@ def _log_start(config: Config, genesis: Genesis, replica: Replica, network: Netw
         height=replica.chain.height,
         p2p=network.address,
         rpc=config.rpc.listen,
+        verification=verifying.backend().backend,
     )
     if voting is not None and voting.engine.observing is not None:
         _log.warning("observing", reason=voting.engine.observing)

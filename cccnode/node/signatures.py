@@ -13,7 +13,7 @@ _log = structlog.get_logger("signatures")
 
 
 def begin() -> Status:
-    """Say in the log what verifies, and whatever it will have to say later.
+    """What verifies; the log says why, where it is not the fastest, and whatever there will be to say later.
 
     Raises:
         Fault: config/INVALID, when CCCNODE_VERIFY names what this machine does not have.
@@ -25,8 +25,6 @@ def begin() -> Status:
         raise fault(CONFIG_INVALID, problems=[str(error)]) from None
     if found.reason:
         _log.warning("verification", backend=found.backend, reason=found.reason)
-    else:
-        _log.info("verification", backend=found.backend)
     return found
 
 

@@ -11,6 +11,8 @@ from benchmarks.network.overload import recovered
 from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
 
+processes = pytest.mark.xdist_group("end_to_end")
+"""Networks of processes run one at a time: they would take each other's ports."""
 COMMON = {"schema", "name", "commit", "machine", "command", "repetitions"}
 SMALL = {
     "signatures": ["--count", "8", "--batches", "1", "8", "--bad", "0.5"],
@@ -44,6 +46,7 @@ def test_block_validation_names_its_stages(capsys: pytest.CaptureFixture[str]) -
     assert stages == ["decode", "verify", "execute", "stage", "commit", "adopt", "index", "total"]
 
 
+@processes
 @pytest.mark.timeout(120)
 def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Four processes take a small load: what is acknowledged is executed once, roots are equal, money is conserved."""
@@ -76,6 +79,7 @@ def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None
     assert len(result["steps"]) == 1
 
 
+@processes
 @pytest.mark.timeout(120)
 def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> None:
     """It fetches and executes what the others decided, to the same root; rate and cost are reported."""
@@ -91,6 +95,7 @@ def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> Non
     assert {"decode", "execute", "stage", "commit", "total"} <= result["cpu_us_per_tx"].keys()
 
 
+@processes
 @pytest.mark.timeout(180)
 def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that is offered is answered, by a refusal with a name or by a transaction executed once."""

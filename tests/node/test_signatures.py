@@ -24,12 +24,12 @@ def test_members_are_registered_by_what_they_do() -> None:
     assert (verifier.tables().registered > 1) == bool(expected), "where there is no kernel nobody is registered"
 
 
-def test_the_log_names_the_back_end() -> None:
-    """One line at start."""
+def test_the_log_says_why_it_is_not_the_fastest() -> None:
+    """One line where there is a reason, none where all is as it should be."""
     with structlog.testing.capture_logs() as lines:
         found = signatures.begin()
 
-    assert [found.backend] == [line["backend"] for line in lines]
+    assert ([found.reason] if found.reason else []) == [line["reason"] for line in lines]
 
 
 @pytest.mark.parametrize(("wanted", "words"), [("pynacl", "pynacl"), ("abacus", "config/INVALID")])
