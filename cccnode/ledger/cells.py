@@ -81,11 +81,11 @@ class Cells:
                 limits; so no message can make a block that cannot be stored.
         """
         rules, cells = self._rules, self._cells[item]
+        if type(value) is not int and value is not None and len(rules.encode(value)) > rules.value_max:
+            raise rules.large(group, item, rules.value_max)  # Before it is counted: what is refused leaves no trace.
         before = cells.get(group, _UNREAD)
         if before is None or before is _UNREAD or value is None:
             self._recount(group, item, value)
-        if type(value) is not int and value is not None and len(rules.encode(value)) > rules.value_max:
-            raise rules.large(group, item, rules.value_max)
         key = (group, item)
         if key not in self._log:
             self._log[key] = before

@@ -103,6 +103,20 @@ def test_invalid_size(group: bytes, item: bytes, value: object) -> None:
     assert (VALUE_TOO_LARGE, {}) == (caught.value.spec, writes_of(overlay))
 
 
+def test_what_is_refused_is_not_counted() -> None:
+    """A value that is too large takes no place in its group: the last one is free for another."""
+    overlay = Overlay(DictState())
+    for number in range(GROUP_ITEMS_MAX - 1):
+        overlay.put(b"g", b"%d" % number, 1)
+    with pytest.raises(Fault):
+        overlay.put(b"g", b"large", bytes(STATE_VALUE_BYTES_MAX))
+    overlay.put(b"g", b"last", 1)
+    with pytest.raises(Fault) as caught:
+        overlay.put(b"g", b"one more", 1)
+
+    assert GROUP_FULL is caught.value.spec
+
+
 def test_largest_sizes() -> None:
     """The limits themselves are allowed."""
     overlay = Overlay(DictState())

@@ -366,6 +366,9 @@ static PyObject *overlay_put(PyObject *object, PyObject *const *arguments, Py_ss
         return NULL;
     }
     PyObject *group = arguments[0], *item = arguments[1], *value = arguments[2];
+    if (!is_small(self, group, item, value) || !is_open(self)) {
+        return NULL; /* before the item is counted: what is refused leaves no trace */
+    }
     size_t number = cell_reach(&self->table, group, item);
     if (number == NO_CELL) {
         return NULL;
@@ -374,7 +377,7 @@ static PyObject *overlay_put(PyObject *object, PyObject *const *arguments, Py_ss
     if ((before == NULL || before == Py_None || value == Py_None) && !recount(self, number, group, item, value)) {
         return NULL;
     }
-    if (!is_small(self, group, item, value) || !is_open(self) || !cell_change(&self->table, number, value)) {
+    if (!is_open(self) || !cell_change(&self->table, number, value)) {
         return NULL;
     }
     return Py_NewRef(Py_None);
