@@ -9,7 +9,7 @@ import click
 
 from cccnode.cli import output
 from cccnode.cli.options import Options, fresh_options, global_options
-from cccnode.types.errors import Fault
+from cccnode.types.errors import CONFIG_INVALID, Fault
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
@@ -84,6 +84,12 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         output.say(options.text("Stopped.", "หยุดแล้ว"))
         return _INTERRUPTED
+    except RuntimeError as error:  # after click's, which are such errors too
+        from cccnode.crypto.backend import Unavailable  # noqa: PLC0415 - slow import, needed here only
+
+        if not isinstance(error, Unavailable):
+            raise
+        return _show(output.trouble(CONFIG_INVALID, problems=[str(error)]), options)
     return result if isinstance(result, int) else output.OK
 
 

@@ -3,18 +3,24 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from cccnode.driver.runtime import Runtime
 from cccnode.driver.stages import Stages
 from cccnode.types.errors import Fault
-from cccnode.types.limits import BATCH_TXS_MAX
+from cccnode.types.limits import BATCH_BYTES_MAX
 from cccnode.types.transaction import Verified
 
-SLICE = 64
-"""Transactions verified in the first turn of the loop; what it took says how many the next may take."""
+SLICE_BYTES = 12_000
+"""Bytes verified in the first turn of the loop, about 64 transfers; what it took says how many the next may take.
+
+Bytes, because they bound the signatures: sixteen signers make a transaction nine times as long.
+"""
+LEAST_BYTES = 100
+"""What even the shortest counts as: to refuse nothing takes time too."""
 SLICE_NS = 3_000_000
-"""How long a turn should take, so that votes never wait much longer: 500 transactions, or 40 with PyNaCl."""
+"""How long a turn should take, so that votes never wait much longer: 500 transfers, or 40 with PyNaCl."""
 BUSY_SHARE = 4
 """While a final block is being executed a turn takes this fraction: less than a millisecond, beside 2 ms of execution.
 
@@ -42,8 +48,8 @@ class Verification:
         """`executing` tells whether a final block is being executed."""
         self._runtime, self._stages, self._verify, self._executing = runtime, stages, verify, executing
         self._jobs: deque[_Job] = deque()
-        self._slice = SLICE
-        """Transactions that one turn may verify."""
+        self._slice = SLICE_BYTES
+        """Bytes that one turn may verify."""
         self.backlog = 0
         """Transactions that wait."""
 
@@ -62,23 +68,26 @@ class Verification:
     def _turn(self) -> None:
         """Verify about one slice: small jobs together in one call, a large one over several turns."""
         started = self._runtime.cpu_ns()
-        room = max(1, self._slice // BUSY_SHARE) if self._executing() else self._slice
+        room = size = self._slice // BUSY_SHARE if self._executing() else self._slice
         parts: list[tuple[_Job, int]] = []
         raws: list[bytes] = []
         for job in self._jobs:
-            begin = len(job.verdicts)
-            take = min(room, len(job.raws) - begin)
-            parts.append((job, take))
-            raws.extend(job.raws[begin : begin + take])
-            room -= take
+            before = len(raws)
+            for raw in islice(job.raws, len(job.verdicts), None):
+                raws.append(raw)
+                room -= max(len(raw), LEAST_BYTES)
+                if room <= 0:
+                    break
+            parts.append((job, len(raws) - before))
             if room <= 0:
                 break
+        size -= room
         verdicts = self._verify(raws)
         self.backlog -= len(raws)
         spent = self._runtime.cpu_ns() - started
         self._stages.add("verify", spent, len(raws))
-        if spent > 0 and len(raws) >= SLICE // 8:
-            self._slice = max(SLICE // 4, min(SLICE_NS * len(raws) // spent, BATCH_TXS_MAX))
+        if spent > 0 and size >= SLICE_BYTES // 8:
+            self._slice = max(SLICE_BYTES // 4, min(SLICE_NS * size // spent, BATCH_BYTES_MAX))
         done: list[_Job] = []
         at = 0
         for job, taken in parts:

@@ -3,10 +3,9 @@
 import structlog
 
 from cccnode.crypto import verifying
-from cccnode.crypto.backend import Status, Unavailable
+from cccnode.crypto.backend import Status
 from cccnode.crypto.verifying import Verifier
 from cccnode.driver.execution import Applied
-from cccnode.types.errors import CONFIG_INVALID, fault
 from cccnode.types.receipt import OK
 
 _log = structlog.get_logger("signatures")
@@ -16,13 +15,10 @@ def begin() -> Status:
     """What verifies; the log says why, where it is not the fastest, and whatever there will be to say later.
 
     Raises:
-        Fault: config/INVALID, when CCCNODE_VERIFY names what this machine does not have.
+        Unavailable: CCCNODE_VERIFY names what this machine does not have.
     """
     verifying.set_alarm(lambda line: _log.critical("verification differs", detail=line))
-    try:
-        found = verifying.backend()
-    except Unavailable as error:
-        raise fault(CONFIG_INVALID, problems=[str(error)]) from None
+    found = verifying.backend()
     if found.reason:
         _log.warning("verification", backend=found.backend, reason=found.reason)
     return found

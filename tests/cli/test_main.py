@@ -10,6 +10,7 @@ import pytest
 
 from cccnode.cli import output
 from cccnode.cli.main import COMMANDS, cli, run_cli
+from cccnode.crypto.backend import Backend
 from cccnode.types import errors
 from cccnode.types.errors import fault
 
@@ -164,3 +165,29 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("cccnode")
     assert run_cli(["version", "--output", "json"]) == 0
     assert '"python": "3.1' in capsys.readouterr().out
+
+
+def test_a_way_to_verify_that_is_not_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever command verifies first, the name in CCCNODE_VERIFY is refused as a setting, with what there is."""
+
+    def verifies(**_: object) -> None:
+        Backend(None, wanted="abacus").require()
+
+    monkeypatch.setattr(cli, "main", verifies)
+
+    assert output.CONFIGURATION == run_cli(["status"])
+    said = capsys.readouterr().err
+    assert "config/INVALID" in said
+    assert "it has pynacl" in said
+
+
+def test_other_mistakes_of_ours_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error without a name ends where a programmer sees it."""
+
+    def breaks(**_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(cli, "main", breaks)
+
+    with pytest.raises(RuntimeError, match="ours"):
+        run_cli(["status"])

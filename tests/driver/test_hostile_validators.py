@@ -11,10 +11,12 @@ from cccnode.city import CITY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.codec import decode, encode
 from cccnode.crypto.signing import SigningKey
+from cccnode.driver.dissemination import FINAL_ANYWAY, FINAL_WITHIN_MS
 from cccnode.driver.messages import BatchMessage, BatchPush, BatchReply, BatchRequest, Have
 from cccnode.driver.pool import Entry, make_entry
 from cccnode.ingress import trusted_transactions
 from cccnode.types.batch import batch_id
+from cccnode.types.limits import BATCH_TXS_MAX
 from cccnode.types.transaction import sign_transaction
 from consensus.messages import Message, ProposalMessage, VotesMessage, decode_message, encode_message
 from genesis.bootstrap import ASSET, Demo
@@ -23,6 +25,7 @@ from p2p.frames import Channel
 from p2p.scores import Offence
 from tests.driver.support import Audited
 from tests.simulation.lying import altered
+from tests.simulation.nodes import FEE_MAX
 from tests.simulation.world import WALL_START_MS
 
 MINUTE = 60_000
@@ -101,6 +104,33 @@ def test_a_leader_lists_what_nobody_else_can_have(network: Audited) -> None:
 
 def partial_executed(network: Audited, ids: list[bytes]) -> Callable[[], bool]:
     return lambda: network.all_executed(ids)
+
+
+def test_a_hoard_for_one(network: Audited) -> None:
+    """Thousands of good transactions shown to one validator only: it lists them itself, and takes in new ones soon."""
+    network.filters[3] = on_batches(lambda message: message if isinstance(message, BatchPush) else None)
+    hoard, deadline = [], WALL_START_MS + network.world.now_ms + MINUTE
+    demo = network.demo
+    for number in range(2 * FINAL_ANYWAY):
+        _, raw = sign_transaction(
+            chain=demo.genesis.chain,
+            account=demo.account(number % 5),
+            valid_until_ms=deadline,
+            salt=number.to_bytes(8, "big"),
+            fee_max=FEE_MAX,
+            messages=[BankTransfer(demo.account(5), ASSET, 1)],
+            keys=[demo.accounts[number % 5]],
+        )
+        hoard.append(raw)
+    for first in range(0, len(hoard), BATCH_TXS_MAX):
+        push = BatchPush(tuple(hoard[first : first + BATCH_TXS_MAX]))
+        network.nodes[3].links.send(network.nodes[0].key, Channel.BATCH, encode(push))
+    network.run(3 * FINAL_WITHIN_MS)
+
+    assert network.nodes[0].replica.pool.waits_since(FINAL_ANYWAY) is None
+    assert len(network.decided) >= len(hoard)
+    assert network.run(MINUTE, partial_executed(network, send(network, 0)))
+    sound(network)
 
 
 def test_a_holder_that_serves_half(network: Audited) -> None:

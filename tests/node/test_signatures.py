@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
 import structlog
 
 from cccnode.crypto.verifying import Verifier
@@ -32,16 +31,14 @@ def test_the_log_says_why_it_is_not_the_fastest() -> None:
     assert ([found.reason] if found.reason else []) == [line["reason"] for line in lines]
 
 
-@pytest.mark.parametrize(("wanted", "words"), [("pynacl", "pynacl"), ("abacus", "config/INVALID")])
-def test_an_operator_may_force_one(wanted: str, words: str) -> None:
-    """CCCNODE_VERIFY chooses; what this machine does not have is refused by name, with what it has."""
+def test_an_operator_may_force_one() -> None:
+    """CCCNODE_VERIFY chooses."""
     done = subprocess.run(
         [sys.executable, "-c", "from cccnode.node import signatures; print(signatures.begin().backend)"],
-        env={**os.environ, "CCCNODE_VERIFY": wanted},
+        env={**os.environ, "CCCNODE_VERIFY": "pynacl"},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
 
-    assert words in done.stdout + done.stderr
-    assert (wanted == "pynacl") == (done.returncode == 0)
+    assert done.stdout.splitlines()[-1] == "pynacl"
