@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Final
+
+from nacl.bindings import crypto_sign_open
+from nacl.signing import SigningKey
 
 Case = Callable[[], int]
 """Does the work once and says how many items it handled."""
@@ -82,6 +85,23 @@ class Stopwatch:
     def spreads(self) -> dict[str, Spread]:
         """By stage, in the order of appearance, `total` last."""
         return {stage: Spread.of(run[stage] for run in self._repetitions) for stage in self._repetitions[0]}
+
+
+_KEY: Final = SigningKey(bytes(32))
+_SIGNED: Final = bytes(_KEY.sign(bytes(110)))
+
+
+def pynacl_verify_us(times: int = 4) -> float:
+    """Processor time that libsodium takes for one signature now, in this thread: the least of a few in a row.
+
+    Beside a load it says how fast this machine is at that moment, which on a shared one changes by half.
+    """
+    spent = []
+    for _ in range(times):
+        started = time.thread_time_ns()
+        crypto_sign_open(_SIGNED, bytes(_KEY.verify_key))
+        spent.append(time.thread_time_ns() - started)
+    return min(spent) / 1_000
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:

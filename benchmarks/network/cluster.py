@@ -70,6 +70,10 @@ class Node:
         """Processor time of its event loop."""
         return _cpu_of(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/stat"))
 
+    def disk_bytes(self) -> int:
+        """What its data take, as the disk counts."""
+        return sum(_allocated(path) for path in self._data.rglob("*"))
+
     def rss_mb(self) -> float:
         """Memory in use now."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
@@ -125,26 +129,29 @@ def cluster(
     accounts: int,
     seed: bytes,
     settings: Mapping[str, object],
+    peers: int = 0,
     profile: Path | None = None,
     delay_ms: int = 0,
 ) -> Iterator[tuple[Testnet, list[Node]]]:
     """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given.
 
-    With a delay all connections between nodes go through a proxy that holds everything back for so long, each way.
+    `peers` are registered and have a home, but no process.  With a delay all connections between nodes go through a
+    proxy that holds everything back for so long, each way.
     """
     with TemporaryDirectory(prefix="cccnode-network-") as folder:
         network = prepare(
             Home(Path(folder)),
             validators=validators,
+            peers=peers,
             accounts=accounts,
             seed=seed,
-            ports=free_ports(validators),
+            ports=free_ports(validators + peers),
             settings=settings,
         )
         nodes: list[Node] = []
         proxy, environments = _delayed(network, delay_ms) if delay_ms else (None, {})
         try:
-            for node in network.nodes:
+            for node in network.nodes[:validators]:
                 if not (node.home.data / "journal").exists():
                     for path in node.home.validator_keys:
                         found(node.home.data, keys.read(path).public_key)
@@ -216,6 +223,22 @@ def machine_busy_seconds() -> float:
     fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
     idle = fields[3] + fields[4]
     return (sum(fields) - idle) / _TICKS
+
+
+def loopback_bytes() -> int:
+    """What the machine has sent to itself: links between nodes, and the load."""
+    for line in Path("/proc/net/dev").read_text(encoding="ascii").splitlines():
+        name, _, counters = line.partition(":")
+        if name.strip() == "lo":
+            return int(counters.split()[0])
+    return 0
+
+
+def _allocated(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:  # replaced meanwhile
+        return 0
 
 
 def _cpu_of(stat: Path) -> float:

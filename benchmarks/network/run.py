@@ -11,6 +11,8 @@ from benchmarks.city import SEED
 from benchmarks.network import checks
 from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster
+from benchmarks.network.flood import Flood
+from benchmarks.network.flood import figures as flood_figures
 from benchmarks.network.load import Load
 from benchmarks.network.overload import AFTER_S, OVERLOADING, Overloaded
 from benchmarks.network.profiled import BEGIN, END
@@ -18,6 +20,7 @@ from benchmarks.network.signing import Signers
 from benchmarks.network.step import Step, Window
 from benchmarks.network.watch import Watch
 from benchmarks.report import Benchmark, Figures, table
+from cccnode.cli.testnet_files import Testnet
 from cccnode.node.data import read_home_genesis
 from genesis.document import Genesis
 
@@ -55,6 +58,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--overload", action="store_true", help="after --rate: twice as much for --seconds, then half as much")
+    add("--flood", action="store_true", help="then once more at that rate, while a peer forwards forged transactions")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
     add("--profile", type=Path, metavar="FILE", help="what node 0 did under load, line by line")
 
@@ -68,14 +72,15 @@ def _run(options: argparse.Namespace) -> Figures:
         accounts=options.accounts,
         seed=SEED,
         settings=settings,
+        peers=1 if options.flood else 0,
         profile=options.profile.absolute() if options.profile else None,
         delay_ms=options.delay_ms,
     ) as (network, nodes):
         genesis = read_home_genesis(network.home.genesis_file)
-        return asyncio.run(_measure(options, nodes, genesis))
+        return asyncio.run(_measure(options, network, nodes, genesis))
 
 
-async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Genesis) -> Figures:
+async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[Node], genesis: Genesis) -> Figures:
     watch = Watch(nodes)
     signers = Signers(
         chain=genesis.chain, signers=options.signers, accounts=[entry.account_id() for entry in genesis.accounts]
@@ -92,6 +97,8 @@ async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Gene
         bench = _Bench(options, watch, signers, load, genesis)
         if options.overload:
             return await bench.overload()
+        if options.flood:
+            return await bench.flood(Flood(network, genesis.chain))
         return await (bench.finality() if options.finality else bench.throughput())
     finally:
         signers.close()
@@ -109,8 +116,15 @@ class _Bench:
         self._steps: list[Step] = []
 
     async def throughput(self) -> Figures:
-        """At the given rate, or at the highest that is sustained."""
-        return await self._report(await self._highest())
+        """At the given rate, or at the highest that is sustained, and then at nine tenths and at half of it."""
+        highest_step = await self._highest()
+        shares: Figures = {}
+        if self._options.rate == "max":
+            rate = highest_step.committed_per_s
+            shares["max_tx_per_s"] = round(rate, 1)
+            for name, share in (("at_90", 0.9), ("at_half", 0.5)):
+                shares[name] = (await self._open_step(rate * share)).json()
+        return {**await self._report(highest_step), **shares}
 
     async def _highest(self) -> Step:
         options = self._options
@@ -147,6 +161,14 @@ class _Bench:
         figures = watching.figures(step, highest_step, usual)
         return {**await self._report(step), **figures}
 
+    async def flood(self, flood: Flood) -> Figures:
+        """The rate of `throughput` twice: with and without a peer that forwards forged transactions."""
+        usual = await self._highest()
+        flood.begin()
+        flooded = await self._open_step(float(usual.name))
+        heard = flood.end()
+        return {**await self._report(flooded), **flood_figures(usual, flooded, heard)}
+
     async def finality(self) -> Figures:
         """Single transactions, slowly, each awaited at another node than it was sent to; blocks by their own times."""
         rate = 50.0 if self._options.rate == "max" else float(self._options.rate)
@@ -174,6 +196,7 @@ class _Bench:
         before = await watch.snapshot(load.sent)
         load.sent.answer_ms, load.sent.finality_ms, load.sent.late_ms = [], [], 0.0
         watch.samples.clear()
+        watch.pynacl_us.clear()
         stop = asyncio.Event()
         sampling = asyncio.create_task(watch.sample(load.sent, stop))
         driving = asyncio.create_task(drive())
@@ -200,6 +223,7 @@ class _Bench:
             finality_ms=load.sent.finality_ms,
             late_ms=load.sent.late_ms,
             rss_mb=rss,
+            pynacl_us=list(watch.pynacl_us),
             drained=drained,
         )
         self._steps.append(step)
@@ -276,7 +300,7 @@ async def _idle(options: argparse.Namespace, watch: Watch, load: Load) -> Figure
 BENCHMARK: Final = Benchmark(
     name="network",
     en="Validators as processes of their own on loopback (TLS, LevelDB), loaded with signed transfers over RPC.",
-    example="--rate 2500 --json   (or: --overload, or: --idle 30, or: --validators 7 --delay-ms 50 --finality)",
+    example="--rate 2500 --json (or: --overload, --flood, --idle 30, or: --validators 7 --delay-ms 50 --finality)",
     repetitions=1,
     arguments=_arguments,
     run=_run,

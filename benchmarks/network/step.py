@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 from benchmarks.measure import percentiles
@@ -33,6 +34,7 @@ class Step:
     finality_ms: Sequence[float]
     late_ms: float
     rss_mb: Sequence[float]
+    pynacl_us: Sequence[float]
     drained: bool
 
     @property
@@ -109,6 +111,24 @@ class Step:
             "total": round(total, 1),
         }
 
+    def cost(self) -> dict[str, float | None]:
+        """What one committed transaction takes of all nodes together, and of each one's disk and links.
+
+        `cpu_pynacl_verifies` counts in PyNaCl verifications under this very load (`pynacl_verify_us`, the median), so
+        that it does not depend on how fast the machine is just now.
+        """
+        count = max(1, self.committed)
+        cpu_us = _grown(self.first.node_cpu, self.last.node_cpu) * 1e6 / count
+        verify_us = median(self.pynacl_us) if self.pynacl_us else None
+        nodes = len(self.first.node_cpu)
+        return {
+            "cpu_s_per_1000_tx": round(cpu_us / 1_000, 4),
+            "pynacl_verify_us": round(verify_us, 1) if verify_us else None,
+            "cpu_pynacl_verifies": round(cpu_us / verify_us, 2) if verify_us else None,
+            "disk_bytes_per_tx_per_node": round(_grown(self.first.disk_bytes, self.last.disk_bytes) / nodes / count),
+            "wire_bytes_per_tx_per_node": round((self.last.wire_bytes - self.first.wire_bytes) / nodes / count),
+        }
+
     def _stage_pairs(self) -> list[tuple[Mapping[str, float], Mapping[str, float]]]:
         return list(zip(self.first.stages, self.last.stages, strict=True))
 
@@ -138,6 +158,7 @@ class Step:
             "blocks": blocks,
             "tx_per_block": round(self.committed / max(1, blocks), 1),
             "cpu_us_per_tx_per_node": self.cpu_us(),
+            **self.cost(),
             "rss_mb_per_node": [round(value, 1) for value in self.rss_mb],
             "load_late_ms": round(self.late_ms, 1),
             "cores_used": {
@@ -152,6 +173,9 @@ class Step:
         """For people."""
         figures = self.json()
         finality, answer, growth = figures["finality_ms"], figures["answer_ms"], figures["backlog"]
+        cost = self.cost()
+        work = f"{cost['cpu_s_per_1000_tx']}; {cost['cpu_pynacl_verifies']} of {cost['pynacl_verify_us']} µs"
+        places = f"{cost['disk_bytes_per_tx_per_node']}, {cost['wire_bytes_per_tx_per_node']}"
         table(
             f"step {self.name}",
             ("figure", ""),
@@ -164,6 +188,8 @@ class Step:
                 ("answer ms p50, p99", f"{answer['p50']}, {answer['p99']}"),
                 ("blocks, tx per block", f"{figures['blocks']}, {figures['tx_per_block']}"),
                 ("RSS MB per node", ", ".join(f"{value:.0f}" for value in self.rss_mb)),
+                ("bytes per tx and node: disk, links", places),
+                ("CPU s per 1,000 tx, all nodes; in PyNaCl verifies", work),
                 ("cores: nodes, load, others", ", ".join(str(value) for value in figures["cores_used"].values())),
             ],
         )

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from benchmarks.measure import pynacl_verify_us
 from benchmarks.network.client import Connection, call
-from benchmarks.network.cluster import Node, machine_busy_seconds
+from benchmarks.network.cluster import Node, loopback_bytes, machine_busy_seconds
 from benchmarks.network.load import Sent
 
 _SAMPLE_S: Final = 0.5
@@ -30,6 +31,8 @@ class Snapshot:
     stages: Sequence[Mapping[str, float]]
     load_cpu: float
     machine_cpu: float
+    disk_bytes: Sequence[int]
+    wire_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Watch:
     connections: Sequence[Connection] = field(init=False)
     samples: list[tuple[float, Sequence[int], int]] = field(default_factory=list)
     """(time, height of each node, transactions offered so far)."""
+    pynacl_us: list[float] = field(default_factory=list)
+    """What verifying one signature with PyNaCl took at each sample: the speed of this machine under that load."""
     _totals: list[int] = field(default_factory=lambda: [0])
     _times_ms: list[int] = field(default_factory=lambda: [0])
 
@@ -66,6 +71,7 @@ class Watch:
             started = time.monotonic()
             statuses = await self.statuses()
             self.samples.append((started, [int(status["height"]) for status in statuses], sent.offered))
+            self.pynacl_us.append(pynacl_verify_us())
             await asyncio.sleep(max(0.0, started + _SAMPLE_S - time.monotonic()))
 
     async def snapshot(self, sent: Sent) -> Snapshot:
@@ -84,6 +90,8 @@ class Watch:
             stages=[{label: value for (name, label), value in one.items() if name == STAGE} for one in metrics],
             load_cpu=time.process_time(),
             machine_cpu=machine_busy_seconds(),
+            disk_bytes=[node.disk_bytes() for node in self.nodes],
+            wire_bytes=loopback_bytes(),
         )
 
     async def idle(self, timeout_s: float) -> bool:

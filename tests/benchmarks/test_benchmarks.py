@@ -77,6 +77,8 @@ def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None
     assert {"p50", "p99"} <= result["finality_ms"].keys()
     assert len(result["rss_mb_per_node"]) == 4
     assert len(result["steps"]) == 1
+    assert min(result["disk_bytes_per_tx_per_node"], result["wire_bytes_per_tx_per_node"]) > 0
+    assert result["cpu_pynacl_verifies"] > 0
 
 
 @processes
@@ -109,6 +111,21 @@ def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> N
     assert result["offered_in_all"] == result["acknowledged_in_all"] + sum(result["refusals_in_all"].values())
     assert len(result["rss_mb_highest"]) == 4
     assert [step["step"] for step in result["steps"]] == ["60", "30", "120"]
+
+
+@processes
+@pytest.mark.timeout(180)
+def test_a_flooding_peer_is_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every validator hangs up on it and refuses its next dials; what others sent is executed once, nothing of its."""
+    load = ["--rate", "60", "--seconds", "4", "--warm-up", "1", "--batch", "10"]
+    code = main(["network", "--flood", "--json", "--accounts", "40", "--signers", "20", "--sample", "20", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert result["every_acknowledged_executed_once"]
+    assert result["flood"]["cut_off"] >= 4
+    assert result["flood"]["refused_dials"] > 0
+    assert [step["step"] for step in result["steps"]] == ["60", "60"]
 
 
 @pytest.mark.parametrize(

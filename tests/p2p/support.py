@@ -5,6 +5,7 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import msgspec
 
@@ -28,7 +29,8 @@ from p2p.events import (
 )
 from p2p.frames import Channel, Splitter, frames
 from p2p.gossip import Gossip
-from p2p.handshake import Self, hello
+from p2p.handshake import Self as Own
+from p2p.handshake import hello
 from p2p.messages import Role, read_link, write
 from p2p.network import Network
 from p2p.overlay import GossipConfig
@@ -272,26 +274,26 @@ class Driver(Recorder):
 class Raw:
     """A node made by hand: TLS by the rules, and then whatever the test says."""
 
-    def __init__(self, who, reader, writer):
+    def __init__(self, who: Identity, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.who, self.reader, self.writer = who, reader, writer
         self._splitter = Splitter()
         self._heard = []
 
     @classmethod
-    async def dial(cls, who, address, **options):
+    async def dial(cls, who: Identity, address: str, **options: Any) -> Self:
         host, port = split_address(address)
         context = made_directory(who).client_context
         reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="x", **options)
         return cls(who, reader, writer)
 
-    async def greet(self, *, chain=CHAIN, **changes):
+    async def greet(self, *, chain: bytes = CHAIN, **changes: Any) -> Any:
         """Say HELLO; return the answer."""
-        own = Self(node_key=self.who.node_key, chain=chain, role=Role.PEER, height=0, listen="")
+        own = Own(node_key=self.who.node_key, chain=chain, role=Role.PEER, height=0, listen="")
         message = msgspec.structs.replace(hello(own, wall_ms=0, nonce=bytes(16)), **changes)
         self.say(Channel.LINK, write(message))
         return await self.hear_link()
 
-    def say(self, channel, payload):
+    def say(self, channel: Channel, payload: bytes) -> None:
         self.writer.writelines(frames(channel, payload))
 
     async def hear(self):
@@ -312,7 +314,7 @@ class Raw:
                 return read_link(payload)
         return None
 
-    def close(self):
+    def close(self) -> None:
         self.writer.transport.abort()
 
 
