@@ -6,10 +6,13 @@ other figure is a fault.  Messages are counted as copies on a link, bytes before
 """
 
 import argparse
+import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import correlation, linear_regression
 from typing import Any, Final
 
 from benchmarks.plot import Panel, Series, svg
@@ -39,6 +42,8 @@ class Measured:
     bytes_per_block: float
     by_kind: dict[str, float]
     """Copies a block by kind of message."""
+    cpu_us_per_block: float
+    """Processor time of all validators together: engines, votes signed and verified, and the simulated network."""
 
     @property
     def exact(self) -> bool:
@@ -88,7 +93,9 @@ def measure(validators: int, blocks: int) -> Measured:
     first = len(watch.final_ms)
     watch.copies.clear()
     watch.sent_bytes = 0
+    started = time.process_time_ns()
     watch.run(first - 1 + blocks)
+    spent_us = (time.process_time_ns() - started) / 1_000
     chain = watch.network.members[0].delivered[first : first + blocks]
     starts = [watch.proposed[block] for block in chain]
     intervals = [later - earlier for earlier, later in pairwise(starts)]
@@ -100,7 +107,27 @@ def measure(validators: int, blocks: int) -> Measured:
         watch.copies.total() / blocks,
         watch.sent_bytes / blocks,
         {kind: round(count / blocks, 1) for kind, count in sorted(watch.copies.items())},
+        spent_us / blocks,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Cost of a block over all validators = `base_us` + `square_us` n²: every vote of n goes to n."""
+
+    base_us: float
+    square_us: float
+    r_squared: float
+    """The share of the differences between sizes that this explains."""
+
+
+def fitted(sizes: Sequence[int], costs: Sequence[float]) -> Fit | None:
+    """Least squares over the squares of `sizes`; None for a single size."""
+    if len(set(sizes)) == 1:
+        return None
+    line = linear_regression([n * n for n in sizes], costs)
+    explained = correlation([n * n for n in sizes], costs) ** 2
+    return Fit(line.intercept, line.slope, explained)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,15 +140,30 @@ def _run(options: argparse.Namespace) -> Figures:
     found = [measure(validators, options.blocks) for validators in options.validators]
     table(
         "good case with constant delay δ: real engines, no other cost",
-        ("validators", "interval, δ", "finality, δ", "messages a block", "KiB a block"),
+        ("validators", "interval, δ", "finality, δ", "messages a block", "KiB a block", "CPU µs a block and node"),
         [
-            (str(m.validators), _range(m.interval), _range(m.finality), m.messages_per_block, m.bytes_per_block / 1024)
+            (
+                str(m.validators),
+                _range(m.interval),
+                _range(m.finality),
+                m.messages_per_block,
+                m.bytes_per_block / 1024,
+                m.cpu_us_per_block / m.validators,
+            )
             for m in found
         ],
     )
+    fit = fitted(options.validators, [m.cpu_us_per_block for m in found])
+    if fit is not None:
+        print(f"\nall nodes: {fit.base_us:.0f} + {fit.square_us:.1f} n² µs a block (R² {fit.r_squared:.4f})")
     if options.svg is not None:
         options.svg.write_text(draw(found), encoding="utf-8")
-    return {"delay_ms": _DELAY_MS, "sizes": [_json(m) for m in found], "sound": all(m.exact for m in found)}
+    return {
+        "delay_ms": _DELAY_MS,
+        "sizes": [_json(m) for m in found],
+        "cpu_us_per_block_all_nodes": asdict(fit) if fit is not None else None,
+        "sound": all(m.exact for m in found),
+    }
 
 
 def _range(both: tuple[float, float]) -> str:
@@ -136,6 +178,7 @@ def _json(m: Measured) -> dict[str, Any]:
         "messages_per_block": round(m.messages_per_block, 1),
         "bytes_per_block": round(m.bytes_per_block),
         "copies_per_block": m.by_kind,
+        "cpu_us_per_block_per_node": round(m.cpu_us_per_block / m.validators, 1),
     }
 
 
@@ -159,7 +202,7 @@ def draw(found: list[Measured]) -> str:
 
 BENCHMARK: Final = Benchmark(
     name="consensus",
-    en="Block interval and finality in network delays, and messages a block, by number of validators (simulated).",
+    en="Block interval and finality in network delays, messages and processor time a block, by validators (simulated).",
     example="--validators 4 7 10 16 --svg consensus.svg --json",
     repetitions=1,
     arguments=_arguments,

@@ -13,6 +13,7 @@ _TOP: Final = 36
 _BOTTOM: Final = 64
 _COLOURS: Final = ("#1f5fa8", "#b3451d", "#3d7a3d", "#6b4a9b")
 _TICKS: Final = 4
+_LABELS_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _panel(panel: Panel, left: int, across: str) -> list[str]:
         value = most / _TICKS * step
         lines.append(_line(x(low), y(value), x(high), y(value), "#dddddd"))
         lines.append(_text(left + _LEFT - 6, y(value) + 4, f"{value:.3g}", anchor="end"))
-    lines += [_text(x(place), floor + 16, f"{place:g}", anchor="middle") for place in places]
+    lines += [_text(x(place), floor + 16, f"{place:g}", anchor="middle") for place in _apart(places)]
     lines.append(_text(x((low + high) / 2), floor + 32, across, anchor="middle"))
     for number, series in enumerate(panel.series):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -75,8 +76,19 @@ def _panel(panel: Panel, left: int, across: str) -> list[str]:
             f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill="{colour}"><title>{a:g}: {b:g}</title></circle>'
             for a, b in zip(series.across, series.up, strict=True)
         ]
-        lines.append(_text(left + _LEFT + number * 150, _HEIGHT - 10, f"● {series.name}", colour=colour))
+        place = left + _LEFT + number * (_WIDTH - _LEFT) / len(panel.series)
+        lines.append(_text(place, _HEIGHT - 10, f"● {series.name}", colour=colour))
     return lines
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Those of the ascending places whose labels do not run into each other."""
+    least = (places[-1] - places[0]) / _LABELS_MAX
+    chosen: list[float] = []
+    for place in places:
+        if not chosen or place - chosen[-1] >= least:
+            chosen.append(place)
+    return chosen
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:

@@ -11,6 +11,7 @@ from benchmarks.city import SEED
 from benchmarks.network import checks
 from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster
+from benchmarks.network.drawn import draw
 from benchmarks.network.flood import Flood
 from benchmarks.network.flood import figures as flood_figures
 from benchmarks.network.load import Load
@@ -60,6 +61,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--overload", action="store_true", help="after --rate: twice as much for --seconds, then half as much")
     add("--flood", action="store_true", help="then once more at that rate, while a peer forwards forged transactions")
     add("--idle", type=float, metavar="SECONDS", help="no load: processor time and blocks of an idle network")
+    add("--svg", type=Path, metavar="FILE", help="also draw latency and cost of all steps against the rate")
     add("--profile", type=Path, metavar="FILE", help="what node 0 did under load, line by line")
 
 
@@ -235,6 +237,8 @@ class _Bench:
 
     async def _report(self, step: Step) -> Figures:
         sent = self._load.sent
+        if self._options.svg is not None:
+            self._options.svg.write_text(draw(self._steps), encoding="utf-8")
         right = await checks.verdict(
             self._watch, self._genesis, sent.acknowledged, sample=self._options.sample, accounts=True
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -115,10 +116,12 @@ def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> N
 
 @processes
 @pytest.mark.timeout(180)
-def test_a_flooding_peer_is_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flooding_peer_is_cut_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every validator hangs up on it and refuses its next dials; what others sent is executed once, nothing of its."""
+    picture = tmp_path / "steps.svg"
     load = ["--rate", "60", "--seconds", "4", "--warm-up", "1", "--batch", "10"]
-    code = main(["network", "--flood", "--json", "--accounts", "40", "--signers", "20", "--sample", "20", *load])
+    size = ["--accounts", "40", "--signers", "20", "--sample", "20", "--svg", str(picture)]
+    code = main(["network", "--flood", "--json", *size, *load])
 
     result = last_line(capsys.readouterr().out)
     assert code == 0
@@ -126,6 +129,7 @@ def test_a_flooding_peer_is_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["flood"]["cut_off"] >= 4
     assert result["flood"]["refused_dials"] > 0
     assert [step["step"] for step in result["steps"]] == ["60", "60"]
+    assert "finality at another node" in picture.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

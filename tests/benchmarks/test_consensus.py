@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.consensus import measure
+from benchmarks.consensus import fitted, measure
 
 
 @pytest.mark.parametrize(("validators", "messages"), [(4, 60), (7, 200), (10, 410), (16, 1_060)])
@@ -40,3 +40,12 @@ def test_one_size_alone_is_drawn(tmp_path: Path) -> None:
     main(["consensus", "--validators", "4", "--blocks", "2", "--svg", str(picture)])
 
     assert "between two blocks" in picture.read_text(encoding="utf-8")
+
+
+def test_cost_is_fitted_against_the_square() -> None:
+    """Exact squares are found; one size alone says nothing."""
+    fit = fitted([4, 7, 10], [100 + 5 * n * n for n in (4, 7, 10)])
+
+    assert fit is not None
+    assert (round(fit.base_us), round(fit.square_us), round(fit.r_squared, 6)) == (100, 5, 1.0)
+    assert fitted([4], [1.0]) is None
