@@ -202,7 +202,8 @@ class TestTables:
     """Which keys get tables; the number of slow signatures shows it."""
 
     def slow(self, cache: Any, judged: list[Case]) -> int:
-        given, slow = KERNEL.verify(cache, len(ALL) - 1 if len(KERNEL.back_ends()) == len(ALL) else 0, *columns(judged))
+        fastest = [name for name, _ in KERNEL.back_ends()].index(NAMES[0])
+        given, slow = KERNEL.verify(cache, fastest, *columns(judged))
         assert all(given)
         return slow
 
@@ -237,19 +238,21 @@ class TestTables:
     def test_budget(self) -> None:
         """Never more than the budget; a member's table is not given to a stranger, a stranger's to a member."""
         rng = random.Random(2)
-        members, strangers = ([cases.signed(rng, 5) for _ in range(40)] for _ in range(2))
+        members, strangers = ([cases.signed(rng, 5) for _ in range(size)] for size in (20, 150))
         cache = KERNEL.keys_new(2 << 20, 1)
-        for _ in range(5):
-            self.slow(cache, strangers * 50)
+        for _ in range(9):
+            self.slow(cache, strangers * 30)
         filled = KERNEL.keys_figures(cache)
-        KERNEL.keys_register(cache, tuple(case.key for case in members[:20]))
+        KERNEL.keys_register(cache, tuple(case.key for case in members))
         for _ in range(20):
-            self.slow(cache, members[:20] * 10)
+            self.slow(cache, members * 10)
             self.slow(cache, strangers * 10)
 
         assert (0, 2 << 20) == (filled[0], filled[2])
-        assert 0 == self.slow(cache, members[:20])
-        assert 40 - (filled[1] - 20) == self.slow(cache, strangers)
+        assert 20 < filled[1] < 150
+        assert 0 == self.slow(cache, members)
+        left_over = 150 - (filled[1] - 20)  # and one whose table is given to another in this very call
+        assert left_over <= self.slow(cache, strangers) <= left_over + 1
         assert (20, *filled[1:]) == KERNEL.keys_figures(cache)
 
     def test_many_strangers(self) -> None:
