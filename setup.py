@@ -56,6 +56,7 @@ setup(
                 *("-O3", "-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"),
                 "-fno-tree-loop-distribute-patterns",
             ],
+            extra_link_args=["-pthread"],
             py_limited_api=True,
             optional=True,
         )

@@ -1,5 +1,6 @@
 """Every back end of the native kernel says what PyNaCl says: edges of the rule, sizes, positions, tables, threads."""
 
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -197,6 +198,35 @@ def test_threads(back_end: int) -> None:
         assert [[], []] == list(pool.map(rounds, (1, 2)))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 64])
+def test_shared_out(back_end: int, threads: int) -> None:
+    """One large call by several threads says the same: keys with and without tables, good and bad, tables under way."""
+    rng = random.Random(10)
+    pool = [case for case in cases.fuzzed(11, 150, signers=40) if len(case.signature) == 64 and len(case.key) == 32]
+    judged = rng.choices(pool, k=1_100)
+    known = {case: case.verdict() for case in pool}
+    cache = KERNEL.keys_new(2 << 20, 1, threads)
+    KERNEL.keys_register(cache, tuple({case.key for case in pool[::2]}))
+    for _ in range(3):
+        assert [] == wrong(back_end, cache, judged, [known[case] for case in judged])
+
+
+@pytest.mark.skipif(KERNEL is None or not hasattr(os, "fork"), reason="the extension is not built")
+def test_fork() -> None:
+    """A process that has verified with threads may fork, and its child verifies too: no thread outlives a call."""
+    rng = random.Random(12)
+    judged = [cases.signed(rng, 10)] * 600
+    cache = KERNEL.keys_new(2 << 20, 1, 4)
+    number = len(KERNEL.back_ends()) - 1
+    assert [] == wrong(number, cache, judged, [True] * 600)
+    child = os.fork()
+    if not child:
+        os._exit(len(wrong(number, cache, judged, [True] * 600)))
+
+    assert 0 == os.waitpid(child, 0)[1]
+    assert [] == wrong(number, cache, judged, [True] * 600)
+
+
 @pytest.mark.skipif(KERNEL is None, reason="the extension is not built")
 class TestTables:
     """Which keys get tables; the number of slow signatures shows it."""
@@ -312,6 +342,9 @@ def test_invalid_types() -> None:
         KERNEL.verify(cache, 99, [], [], [])
     with pytest.raises(ValueError, match="below zero"):
         KERNEL.keys_new(-1, 1)
+    for threads in (0, -1, 65):
+        with pytest.raises(ValueError, match="threads: 1 to 64"):
+            KERNEL.keys_new(0, 1, threads)
 
     assert ([], 0) == KERNEL.verify(cache, number, [], [], [])
 

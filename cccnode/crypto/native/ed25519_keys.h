@@ -56,9 +56,10 @@ typedef struct {
     size_t slabs_made;
     uint64_t calls, credits;
     running_call *running;
+    int threads; /* of one call */
 } keys;
 
-keys *keys_new(size_t budget_bytes, uint64_t seed); /* NULL when memory is short */
+keys *keys_new(size_t budget_bytes, uint64_t seed, int threads); /* NULL when memory is short */
 void keys_free(keys *k);
 int keys_register(keys *k, const uint8_t key[32]);   /* 1 new, 0 known, -1 not: too many, or memory is short */
 void keys_forget(keys *k, const uint8_t key[32]);    /* a stranger from now on */
