@@ -41,17 +41,22 @@ class Spread:
         return {"min": round(self.least, 3), "median": round(self.middle, 3)}
 
 
-def interleaved(cases: Mapping[str, Case], repetitions: int) -> dict[str, Spread]:
-    """Microseconds per item of every case: one repetition of all, then the next, so that drift hits all alike."""
+def interleaved(
+    cases: Mapping[str, Case], repetitions: int, *, clock: Callable[[], int] = time.process_time_ns
+) -> dict[str, Spread]:
+    """Microseconds per item of every case: one repetition of all, then the next, so that drift hits all alike.
+
+    `clock` counts nanoseconds: of the processor, of all threads, or of the wall.
+    """
     for case in cases.values():
         case()  # warm caches and lazy imports
     seen: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(repetitions):
         for name, case in cases.items():
             gc.collect()
-            started = time.process_time_ns()
+            started = clock()
             items = case()
-            seen[name].append((time.process_time_ns() - started) / 1_000 / items)
+            seen[name].append((clock() - started) / 1_000 / items)
     return {name: Spread.of(values) for name, values in seen.items()}
 
 

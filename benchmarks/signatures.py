@@ -1,11 +1,14 @@
 """What one signature check costs: every back end of the rule beside PyNaCl and cryptography, in one run.
 
-By batch, by number of signers whose keys have tables, for keys never seen before, and by share of bad signatures.
+By batch, by number of signers whose keys have tables, for keys never seen before, by share of bad signatures, with more
+signers than the default budget has tables for, and by threads of one call.
 """
 
 import argparse
 import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -37,6 +40,15 @@ class _Samples:
         for at in rng.sample(range(count), round(bad_share * count)):
             self.messages[at] = rng.randbytes(size)
         self.bad = round(bad_share * count)
+
+    def shuffled(self) -> "_Samples":
+        """The same in another order."""
+        other, order = copy(self), list(range(len(self.messages)))
+        random.Random(_SEED).shuffle(order)
+        other.messages, other.keys, other.signatures = (
+            [column[at] for at in order] for column in (self.messages, self.keys, self.signatures)
+        )
+        return other
 
 
 def _rule(verifier: Verifier, samples: _Samples, batch: int) -> Case:
@@ -104,13 +116,42 @@ def _native(options: argparse.Namespace, columns: Mapping[int, _Samples]) -> Ite
         if name == PYNACL:
             continue
         for signers, samples in columns.items():
-            # The default budget holds about a thousand keys; more of them are measured with a larger one.
-            verifier = _with_tables(using, samples, max(TABLE_BYTES, signers << 17))
+            verifier = _with_tables(using, samples, max(TABLE_BYTES, signers << 14))  # a table has 15 KB
             for batch in options.batches:
                 yield f"{name}/registered={signers}/batch={batch}", _rule(verifier, samples, batch)
         stranger = Verifier(using=using, table_bytes=0)
         for batch in options.batches:
             yield f"{name}/unknown/batch={batch}", _rule(stranger, columns[most], batch)
+
+
+def _crowd(using: Backend, options: argparse.Namespace) -> Iterator[tuple[str, Case]]:
+    """More signers than the default budget has tables for, in turn and at random."""
+    batch = 256
+    for signers in options.crowds:
+        samples = _Samples(signers, signers=signers, size=options.bytes)
+        verifier = _with_tables(using, samples, TABLE_BYTES)
+        name = f"{signers} registered signers under {TABLE_BYTES >> 20} MiB, {batch} a call"
+        yield f"{name}, in turn", _rule(verifier, samples, batch)
+        yield f"{name}, at random", _rule(verifier, samples.shuffled(), batch)
+
+
+def _threads(samples: _Samples, options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Microseconds a signature, wall and processor time, of one call by one thread and by two."""
+    cases = {}
+    for count in (1, 2):
+        using = Backend(load().kernel, threads=str(count))
+        cases[f"{count} with tables"] = _rule(_with_tables(using, samples, TABLE_BYTES), samples, len(samples.messages))
+        cases[f"{count} without tables"] = _rule(Verifier(using=using, table_bytes=0), samples, len(samples.messages))
+    cpu, wall = (
+        interleaved(cases, options.repetitions),
+        interleaved(cases, options.repetitions, clock=time.monotonic_ns),
+    )
+    table(
+        f"one call with {len(samples.messages)} signatures by threads",
+        ("threads", "µs wall, min..median", "µs processor, min..median"),
+        [(name, str(wall[name]), str(cpu[name])) for name in cases],
+    )
+    return {name: {"wall": round(wall[name].least, 3), "cpu": round(cpu[name].least, 3)} for name in cases}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +161,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batches", type=int, nargs="+", default=[1, 8, 64, 256, 1_024, 4_096], help="signatures in one call"
     )
+    parser.add_argument("--crowds", type=int, nargs="*", default=[4_096, 10_000], help="signers under the usual budget")
     parser.add_argument("--bad", type=float, nargs="+", default=[0.01, 0.1, 0.5, 1.0], help="shares of bad signatures")
 
 
@@ -133,6 +175,7 @@ def _run(options: argparse.Namespace) -> Figures:
     for share in options.bad:
         bad = _Samples(options.count, signers=min(columns), size=options.bytes, bad_share=share)
         cases[f"{name}, {share:.0%} bad, {batch} a call"] = _rule(_with_tables(using, bad, TABLE_BYTES), bad, batch)
+    cases |= dict(_crowd(using, options)) if name != PYNACL else {}
     cases["cryptography, keys parsed before"] = _cryptography(few, parsed=True)
     cases["cryptography, with key parsing"] = _cryptography(few, parsed=False)
     spreads = interleaved(cases, options.repetitions)
@@ -142,6 +185,7 @@ def _run(options: argparse.Namespace) -> Figures:
         ("verifier", "µs, min..median", "per second and core", "times PyNaCl"),
         [(case, str(spread), spread.per_second, ratios[case]) for case, spread in spreads.items()],
     )
+    threads = _threads(few, options) if name != PYNACL else {}
     rule = spreads.get(f"{name}/registered={min(columns)}/batch={batch}", spreads[_RAW])
     return {
         "signatures": options.count,
@@ -150,6 +194,7 @@ def _run(options: argparse.Namespace) -> Figures:
         "cpu_us_per_signature": {case: spread.json() for case, spread in spreads.items()},
         "ratio_to_pynacl": {case: ratio for case, ratio in ratios.items() if "/batch=" in case},
         "call_of_64_in_pynacl_verifies": _call_of_64(spreads),
+        "us_per_signature_by_threads": threads,
         "cpu_us_per_tx": {"verify": rule.json()},
         "signatures_per_s_per_core": round(rule.per_second),
         "rule_over_raw": round(rule.middle / spreads[_RAW].middle, 4),

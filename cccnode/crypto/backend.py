@@ -5,6 +5,9 @@ environment variable CCCNODE_VERIFY forces one of them (for tests, and for an in
 end is asked the known answers; on any difference the next one is taken, in the end PyNaCl, and `Status.reason` says so.
 While it runs, one signature in `SHADOW_EVERY` is verified by PyNaCl too.  Should the two ever differ, PyNaCl's verdicts
 count, nothing native verifies again in this process, and the alarm is raised.
+
+A large call is shared out among threads where this process has more than two processors: one is left for the rest of
+the node.  CCCNODE_VERIFY_THREADS sets another number.  No verdict depends on it.
 """
 
 import os
@@ -19,6 +22,10 @@ from cccnode.crypto import known_answers
 from cccnode.crypto.strict import verify_strictly
 
 VARIABLE: Final = "CCCNODE_VERIFY"
+THREADS_VARIABLE: Final = "CCCNODE_VERIFY_THREADS"
+THREADS_UNASKED: Final = 8
+"""The most that are used by themselves; more of them wait for memory and for each other."""
+THREADS_MOST: Final = 64
 PYNACL: Final = "pynacl"
 SHADOW_EVERY: Final = 4_096
 """One PyNaCl verification costs as much as about 35 of the fastest back end: 35 / 4,096 is 0.9 % of its time."""
@@ -37,8 +44,8 @@ class Kernel(Protocol):
     def back_ends(self) -> list[tuple[str, bool]]:
         """Name and presence on this processor, by number, the fastest first."""
 
-    def keys_new(self, budget: int, seed: int, /) -> Keys:
-        """An empty cache under a budget of bytes."""
+    def keys_new(self, budget: int, seed: int, threads: int = 1, /) -> Keys:
+        """An empty cache under a budget of bytes; a call with it has up to `threads` threads."""
 
     def keys_register(self, cache: Keys, keys: tuple[bytes, ...], /) -> int:
         """How many of them were not registered before."""
@@ -75,7 +82,10 @@ class Kernel(Protocol):
 
 
 class Unavailable(RuntimeError):
-    """CCCNODE_VERIFY names a back end that cannot be used here; the text says which can."""
+    """CCCNODE_VERIFY names a back end that cannot be used here, or CCCNODE_VERIFY_THREADS no number of threads.
+
+    The text says what can be.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,20 +107,24 @@ class Backend:
     Two threads may call at once: each call reads `number` once, and the count of signatures is only for sampling.
     """
 
-    def __init__(self, kernel: Kernel | None, *, wanted: str | None = None, missing: str = "") -> None:
-        """Choose.  `missing`: why there is no kernel."""
+    def __init__(
+        self, kernel: Kernel | None, *, wanted: str | None = None, missing: str = "", threads: str | None = None
+    ) -> None:
+        """Choose.  `missing`: why there is no kernel; `threads`: how many a call may have, as the environment says."""
         self._kernel = kernel
+        self.threads = _threads(threads)
+        """How many one call may have; 0 where what was asked for is no such number."""
         self._alarm, self._seen, self._shadowed = "", 0, 0
         self.number: int | None = None
         """The kernel's number of the back end in use; None where PyNaCl verifies."""
-        self._unavailable = ""
+        self._unavailable = "" if self.threads else _not_threads(threads)
         self.on_alarm: Callable[[str], None] = _to_stderr
         """Called once, with one line, when native code and PyNaCl differ."""
         self._reason = f"the native kernel is not in use: {missing}" if kernel is None and missing else ""
         present = [name for name, present in kernel.back_ends() if present] if kernel else []
         if wanted and wanted not in (*present, PYNACL):
             self._unavailable = _unavailable(wanted, present, missing)
-        elif wanted != PYNACL and kernel:
+        elif wanted != PYNACL and kernel and self.threads:
             self._choose(kernel, present[present.index(wanted) if wanted else 0 :])
         if wanted and not self._unavailable:
             self._reason = "; ".join(filter(None, (f"{VARIABLE}={wanted}", self._reason)))
@@ -199,13 +213,31 @@ def _unavailable(wanted: str, present: Sequence[str], missing: str) -> str:
     )
 
 
+def _threads(asked: str | None) -> int:
+    """How many threads a call may have: as asked for, else one less than there are processors; 0 is nonsense."""
+    if asked is None:
+        may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(THREADS_UNASKED, may_use - 1))
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= len(str(THREADS_MOST)) else 0
+    return number if number <= THREADS_MOST else 0
+
+
+def _not_threads(asked: str | None) -> str:
+    return (
+        f"{THREADS_VARIABLE}={asked}: not a number of threads. Give one from 1 to {THREADS_MOST}, or unset it for one "
+        f"less than the processors that there are, at most {THREADS_UNASKED}"
+    )
+
+
 def load() -> Backend:
     """The choice for this process, from what is installed and from the environment."""
+    wanted, threads = os.environ.get(VARIABLE), os.environ.get(THREADS_VARIABLE)
     try:
         extension = import_module("cccnode.crypto._kernel")
     except ImportError as error:
-        return Backend(None, wanted=os.environ.get(VARIABLE), missing=f"it is not built or cannot be loaded: {error}")
-    return Backend(cast("Kernel", extension), wanted=os.environ.get(VARIABLE))
+        missing = f"it is not built or cannot be loaded: {error}"
+        return Backend(None, wanted=wanted, missing=missing, threads=threads)
+    return Backend(cast("Kernel", extension), wanted=wanted, threads=threads)
 
 
 def seed() -> int:

@@ -12,6 +12,9 @@ from typing import Any
 from tests.crypto import cases
 from tests.crypto.cases import Case, columns
 
+SHARED = 700
+"""Signatures in one call that several threads do."""
+
 
 def load(path: str) -> Any:
     spec = importlib.util.spec_from_file_location("_kernel", path)
@@ -23,7 +26,7 @@ def load(path: str) -> Any:
 
 
 def differences(kernel: Any, number: int, judged: list[Case]) -> int:
-    """Over batches of many sizes, without tables and while tables are made and replaced."""
+    """Over batches of many sizes, without tables and while tables are made and replaced; then shared out to threads."""
     expected = [case.verdict() for case in judged]
     known = tuple(case.key for case in judged if len(case.key) == 32)
     found = 0
@@ -37,6 +40,11 @@ def differences(kernel: Any, number: int, judged: list[Case]) -> int:
             whole = [case for case in judged[part] if len(case.signature) == 64 and len(case.key) == 32]
             found += packed_differences(kernel, cache, number, whole)
             first = part.stop
+    cache, many = kernel.keys_new(2 << 20, 1, 3), -(-SHARED // len(judged))
+    kernel.keys_register(cache, known[::2])
+    for _ in range(3):
+        given, _ = kernel.verify(cache, number, *columns(judged * many))
+        found += sum(a is not b for a, b in zip(given, expected * many, strict=True))
     return found
 
 

@@ -18,14 +18,37 @@ static void spread(void *all, const uint64_t *limbs) {
     }
 }
 
+/* Part `part` (y + x, y - x, 2dxy) of an entry that was made from the first lane of three elements. */
+static elements through_entry(const products *of, int part, int negated) {
+    entry packed[LANES];
+    fe canonical_parts[3];
+    elements read[3];
+    uint64_t places[LANES], negative[LANES];
+    for (int i = 0; i < 3; i++) {
+        words limb[5];
+        canonical(limb, &of[i]);
+        for (int k = 0; k < 5; k++) {
+            canonical_parts[i].limb[k] = limb[k][0];
+        }
+    }
+    for (int l = 0; l < LANES; l++) {
+        entry_pack(&packed[l], &canonical_parts[0], &canonical_parts[1], &canonical_parts[2]);
+        places[l] = (uint64_t)(uintptr_t)&packed[l];
+        negative[l] = negated ? ~0ULL : 0;
+    }
+    load_entries(&read[0], &read[1], &read[2], places, negative);
+    return read[part];
+}
+
 static void apply(uint64_t operation, const uint64_t *arguments, void *result) {
     elements a, b, e;
-    products pa, pb, pc, p;
+    products of[3], pa, pb, pc, p;
     spread(&a, arguments);
     spread(&pa, arguments);
     spread(&b, arguments + LIMBS);
     spread(&pb, arguments + LIMBS);
     spread(&pc, arguments + 2 * LIMBS);
+    of[0] = pa, of[1] = pb, of[2] = pc;
     switch (operation) {
     case 0: p = multiply(&a, &b); break;
     case 1: p = square(&a); break;
@@ -37,6 +60,9 @@ static void apply(uint64_t operation, const uint64_t *arguments, void *result) {
     case 7: e = twice_minus(&pa, &pb); break;
     case 8: e = less_both(&pa, &pb, &pc); break;
     case 9: e = twice_less(&pa, &pb, &pc); break;
+    case 11: case 12: case 13: e = through_entry(of, (int)operation - 11, 0); break;
+    case 14: e = through_entry(of, 0, 1); break;
+    case 15: e = through_entry(of, 2, 1); break;
     default: {
         words limb[5];
         canonical(limb, &pa);

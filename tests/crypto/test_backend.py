@@ -89,6 +89,51 @@ def test_invalid_forced_without_extension() -> None:
         _ = Backend(None, wanted="ifma", missing="no module of that name").name
 
 
+@pytest.mark.parametrize(("asked", "threads"), [("1", 1), ("8", 8), ("64", 64)])
+def test_threads(asked: str, threads: int) -> None:
+    """CCCNODE_VERIFY_THREADS says how many threads a call may have."""
+    assert threads == Backend(FakeKernel(), threads=asked).threads
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 1), (3, 2), (8, 7), (96, 8)])
+def test_threads_unasked(monkeypatch: pytest.MonkeyPatch, processors: int, threads: int) -> None:
+    """One processor that this process may use is left for others; on two nothing is shared out."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)), raising=False)
+
+    assert threads == Backend(FakeKernel()).threads
+
+
+@pytest.mark.parametrize("asked", ["", "0", "-1", "65", "two", "1.5", "9" * 5_000, "٣"])
+def test_invalid_threads(asked: str) -> None:
+    """What is no number of threads is refused with cause and remedy, at the first use, kernel or not."""
+    for chosen in (Backend(FakeKernel(), threads=asked), Backend(None, threads=asked)):
+        for use in (chosen.status, lambda: Verifier(using=chosen).verify_many([], [], [])):  # noqa: B023
+            with pytest.raises(Unavailable, match=f"CCCNODE_VERIFY_THREADS={asked}: .* from 1 to 64, or unset"):
+                use()
+
+
+def test_process_with_threads() -> None:
+    """The environment variable is read at start."""
+    program = (
+        "from cccnode.crypto import verifying\n"
+        "verifying.backend()\n"
+        "print(verifying.default.verify_many([b''] * 600, [bytes(64)] * 600, [bytes(32)] * 600).count(False))"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "CCCNODE_VERIFY_THREADS": asked},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for asked in ("3", "none")
+    ]
+
+    assert "600" == said[0].stdout.strip()
+    assert "CCCNODE_VERIFY_THREADS=none" in said[1].stderr
+
+
 def test_missing_extension() -> None:
     """Without the extension PyNaCl verifies, and the status says why."""
     status = Backend(None, missing="no module of that name").status()

@@ -44,6 +44,11 @@ class Field:
     less_both: int
     squared: int
 
+    @property
+    def entry(self) -> int:
+        """Of canonical limbs, as tables hold them."""
+        return 1 << self.widths[0]
+
     def value(self, limbs: Sequence[int]) -> int:
         return sum(limb << sum(self.widths[:at]) for at, limb in enumerate(limbs))
 
@@ -92,6 +97,11 @@ OPERATIONS: tuple[tuple[str, tuple[str, ...], str, Callable[..., int]], ...] = (
     ("less_both", ("product",) * 3, "less_both", lambda a, b, c: a - b - c),
     ("twice_less", ("product",) * 3, "first_only", lambda a, b, c: 2 * a - b + c),
     ("canonical", ("product",), "", lambda a: a),
+    ("entry: y + x", ("entry",) * 3, "entry", lambda a, b, c: a),
+    ("entry: y - x", ("entry",) * 3, "entry", lambda a, b, c: b),
+    ("entry: 2dxy", ("entry",) * 3, "entry", lambda a, b, c: c),
+    ("entry, negated: y + x", ("entry",) * 3, "entry", lambda a, b, c: b),
+    ("entry, negated: 2dxy", ("entry",) * 3, "first", lambda a, b, c: -c),
 )
 """In the order of extremes.c: name, bounds of the arguments, bound of the result, what it computes."""
 
@@ -112,6 +122,7 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "(TWO_P[i] - (b->limb[i] + c->limb[i]))",
     ),
     "portable: a carry is cut": ("field.h", "19 * (uint64_t)(r4 >> 51)", "19 * (uint64_t)(uint32_t)(r4 >> 51)"),
+    "portable: a limb of an entry loses a piece": ("point.h", "<< TOP_BITS * (i % 4);", "<< TOP_BITS * (i % 3);"),
     "avx2: the bias of a difference is too small": (
         "lanes_avx2.h",
         "o.limb[i] = PLUS(a->limb[i], MINUS(lane_every(AVX2_TWO_P[i]), b->limb[i]))",
@@ -119,6 +130,8 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "avx2: less_both with the bias of one": ("lanes_avx2.h", "AVX2_FOUR_P[i]), PLUS", "AVX2_TWO_P[i]), PLUS"),
     "avx2: a carry fewer": ("lanes_avx2.h", "    CARRY_EVEN(0);\n#undef", "#undef"),
+    "avx2: a limb of an entry is a bit short": ("lanes_avx2.h", "(uint64_t)0x1fff <<", "(uint64_t)0xfff <<"),
+    "ifma: a limb of an entry is a bit short": ("lanes_ifma.h", "(uint64_t)0x1fff <<", "(uint64_t)0xfff <<"),
     "ifma: the bias is below what it must cover": (
         "lanes_ifma.h",
         "lane_every(IFMA_BIAS[i])",
@@ -136,6 +149,9 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 """By name: file, what stands there, what stands there instead."""
+
+SANITIZERS = {"address": "a", "undefined": "ub", "thread": "t"}
+"""What -fsanitize calls them, and how their libraries begin."""
 
 
 def _has(cpu: str) -> bool:
@@ -257,11 +273,11 @@ def test_bounds(tmp_path: Path, back_end: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("sanitizer", ["address", "undefined"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 def test_sanitizers(tmp_path: Path, sanitizer: str) -> None:
-    """The address sanitizer and the one for undefined behaviour find nothing in any back end."""
+    """The sanitizers of addresses, undefined behaviour and threads find nothing in any back end."""
     library = subprocess.run(
-        ["gcc", f"-print-file-name=lib{sanitizer[:1] if sanitizer == 'address' else 'ub'}san.so"],
+        ["gcc", f"-print-file-name=lib{SANITIZERS[sanitizer]}san.so"],
         capture_output=True,
         text=True,
         check=True,

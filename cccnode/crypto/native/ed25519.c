@@ -1,14 +1,17 @@
 /* Signatures as Python sees them: `keys_new` makes a cache of tables, `verify` and `verify_packed` judge many at once.
  *
  * What a call reads from Python objects it takes while it holds the interpreter's lock; then the lock is released once,
- * for building tables and judging together. */
+ * for building tables and judging together.  That work consists of units which do not depend on each other: tables, and
+ * parts of the signatures.  A large call shares them out among threads, if the cache was made with more than one. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "ed25519_keys.h"
 #include "module.h"
+#include "threads.h"
 
 #define CAPSULE "cccnode.crypto._kernel.keys"
 
@@ -52,8 +55,10 @@ typedef struct {
     running_call running;
     key_table *builds_of[KEY_BUILDS];
     int build_outcomes[KEY_BUILDS];
-    int builds;
-    int short_of_memory;
+    size_t builds;
+    int threads;                /* how many there may be */
+    size_t part, slow_part;     /* signatures in a unit, with tables and without */
+    atomic_int short_of_memory;
 } call;
 
 /* The checks that need no arithmetic; the key's are made again where its table was built. */
@@ -67,6 +72,7 @@ static int call_open(call *c, keys *cache, int back_end_number, size_t count) {
     c->cache = cache;
     c->verify = back_ends[back_end_number].verify;
     c->count = count;
+    c->threads = cache->threads;
     c->jobs = malloc((count + 1) * sizeof(job));
     c->shared.base = base_table;
     c->shared.verdicts = calloc(count + 1, 1);
@@ -96,23 +102,55 @@ static void call_add(call *c, size_t index, const uint8_t *message, size_t lengt
 
 /* A lone signature is judged sooner one at a time than in lanes of which all but one are empty. */
 static int judge(const call *c, const job *jobs, size_t count) {
-    return count == 0 || (count == 1 ? ed25519_verify_portable : c->verify)(&c->shared, jobs, count);
+    return (count == 1 ? ed25519_verify_portable : c->verify)(&c->shared, jobs, count);
 }
+
+static size_t parts_of(size_t count, size_t part) {
+    return (count + part - 1) / part;
+}
+
+/* Units are numbered: the tables, then the parts of the signatures with tables, then of those without. */
+static void call_unit(void *given, size_t unit) {
+    call *c = given;
+    if (unit < c->builds) {
+        c->build_outcomes[unit] = key_table_build(c->builds_of[unit]->entries, c->builds_of[unit]->key);
+        return;
+    }
+    unit -= c->builds;
+    const job *jobs = c->jobs;
+    size_t count = c->with_table, part = c->part;
+    if (unit >= parts_of(count, part)) {
+        unit -= parts_of(count, part);
+        jobs += c->count - c->without;
+        count = c->without, part = c->slow_part;
+    }
+    size_t first = unit * part, left = count - first;
+    if (!judge(c, jobs + first, left < part ? left : part)) {
+        atomic_store(&c->short_of_memory, 1);
+    }
+}
+
+/* What is worth a thread of its own: about half a millisecond of work, where starting one costs twenty microseconds. */
+#define PART 256     /* signatures with tables */
+#define SLOW_PART 64 /* signatures without */
+#define BUILDS 6     /* tables */
 
 /* Runs without the interpreter's lock. */
 static void call_work(call *c) {
-    for (int i = 0; i < c->builds; i++) {
-        c->build_outcomes[i] = key_table_build(c->builds_of[i]->entries, c->builds_of[i]->key);
-    }
-    c->short_of_memory =
-        !judge(c, c->jobs, c->with_table) || !judge(c, c->jobs + c->count - c->without, c->without);
+    size_t worth = c->with_table / PART + c->without / SLOW_PART + c->builds / BUILDS;
+    int threads = (size_t)c->threads < worth ? c->threads : (int)worth;
+    /* Alone, large parts: one inversion serves them. */
+    c->part = threads > 1 ? PART : c->count + 1;
+    c->slow_part = threads > 1 ? SLOW_PART : c->count + 1;
+    size_t units = c->builds + parts_of(c->with_table, c->part) + parts_of(c->without, c->slow_part);
+    share_units(call_unit, c, units, threads);
 }
 
 static void call_run(call *c) {
     Py_BEGIN_ALLOW_THREADS;
     call_work(c);
     Py_END_ALLOW_THREADS;
-    for (int i = 0; i < c->builds; i++) {
+    for (size_t i = 0; i < c->builds; i++) {
         keys_built(c->cache, c->builds_of[i], c->build_outcomes[i]);
     }
 }
@@ -151,23 +189,29 @@ static PyObject *py_back_ends(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(n
     return list;
 }
 
-PyDoc_STRVAR(keys_new_doc, "keys_new(budget, seed) -> capsule\n\n"
-                           "An empty cache of tables of keys; `budget` in bytes, used in steps of 2 MiB.");
+PyDoc_STRVAR(keys_new_doc, "keys_new(budget, seed, threads=1) -> capsule\n\n"
+                           "An empty cache of tables of keys; `budget` in bytes, used in steps of 2 MiB.  A call with\n"
+                           "this cache has up to `threads` threads, 1 to 64.");
 
 static PyObject *py_keys_new(PyObject *Py_UNUSED(module), PyObject *arguments) {
     Py_ssize_t budget;
     unsigned long long seed;
-    if (!PyArg_ParseTuple(arguments, "nK:keys_new", &budget, &seed)) {
+    int threads = 1;
+    if (!PyArg_ParseTuple(arguments, "nK|i:keys_new", &budget, &seed, &threads)) {
         return NULL;
     }
     if (budget < 0) {
         PyErr_SetString(PyExc_ValueError, "a budget below zero");
         return NULL;
     }
+    if (threads < 1 || threads > THREADS_MAX) {
+        PyErr_SetString(PyExc_ValueError, "threads: 1 to 64");
+        return NULL;
+    }
     if (!base_table && !(base_table = base_table_new())) {
         return PyErr_NoMemory();
     }
-    keys *cache = keys_new((size_t)budget, seed);
+    keys *cache = keys_new((size_t)budget, seed, threads);
     if (!cache) {
         return PyErr_NoMemory();
     }

@@ -15,13 +15,14 @@ static known_key *places_new(size_t count) {
     return places ? memset(places, 0, count * sizeof(known_key)) : NULL;
 }
 
-keys *keys_new(size_t budget_bytes, uint64_t seed) {
+keys *keys_new(size_t budget_bytes, uint64_t seed, int threads) {
     keys *k = calloc(1, sizeof *k);
     if (!k) {
         return NULL;
     }
     size_t slabs = budget_bytes / HUGE_PAGE;
     k->seed = seed;
+    k->threads = threads;
     k->capacity = CAPACITY_LEAST;
     k->tables_max = slabs * TABLES_IN_SLAB;
     k->places = places_new(k->capacity);

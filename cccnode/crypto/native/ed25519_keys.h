@@ -3,8 +3,8 @@
  * A *registered* key (a member's) earns its table by being used; any other by being used KEY_USES times.  While there is
  * room a table is simply made.  When there is none, the table that was used longest ago gives way: a stranger's before a
  * member's, and a member's never to a stranger.  Any other replacement must be paid for: each signature that had to be
- * verified without a table is one credit, a replacement costs KEY_CREDITS.  Building takes as long as verifying about 25
- * signatures without a table with the fastest back end, so no choice of keys makes it cost more than a fifth of what
+ * verified without a table is one credit, a replacement costs KEY_CREDITS.  Building takes as long as verifying about 13
+ * signatures without a table with the fastest back end, so no choice of keys makes it cost more than a tenth of what
  * verifying costs anyway.  At most KEY_BUILDS tables are built in one call.
  *
  * Every function is called with the interpreter's lock.  Verification itself runs without it: a call notes itself in
@@ -16,7 +16,7 @@
 #include "ed25519.h"
 
 #define KEY_USES 128
-#define KEY_CREDITS 128
+#define KEY_CREDITS 160
 #define KEY_BUILDS 32
 #define KEYS_REGISTERED_MAX (1 << 16) /* more than these are treated as strangers */
 #define KEYS_SEEN_MAX (1 << 13)       /* strangers whose uses are counted; beyond them counting starts anew */
@@ -56,9 +56,10 @@ typedef struct {
     size_t slabs_made;
     uint64_t calls, credits;
     running_call *running;
+    int threads; /* of one call */
 } keys;
 
-keys *keys_new(size_t budget_bytes, uint64_t seed); /* NULL when memory is short */
+keys *keys_new(size_t budget_bytes, uint64_t seed, int threads); /* NULL when memory is short */
 void keys_free(keys *k);
 int keys_register(keys *k, const uint8_t key[32]);   /* 1 new, 0 known, -1 not: too many, or memory is short */
 void keys_forget(keys *k, const uint8_t key[32]);    /* a stranger from now on */

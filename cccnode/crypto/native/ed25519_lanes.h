@@ -21,7 +21,7 @@ typedef struct {
     uint64_t negative[LANES];
 } step;
 
-#define AHEAD 4 /* steps between asking for an entry and using it: what hides the way to memory */
+#define AHEAD 2 /* steps between asking for an entry and using it: what hides the way to memory; more is slower */
 #define GROUPS 64 /* groups of LANES that share an inversion */
 
 /* --- points ------------------------------------------------------------------------------------------------------ */
@@ -86,12 +86,18 @@ INLINE void prefetch(const step *s) {
     }
 }
 
-/* AHEAD more steps stand behind the last one, to be asked for and not used. */
-OUTLINE void add_run(points *p, const step *steps, int count) {
+/* Rounds of additions, `counts` of them from the last to the first, with one doubling between two rounds.  AHEAD more
+ * steps stand behind the last one, to be asked for and not used. */
+OUTLINE void add_rounds(points *p, const step *steps, const int *counts, int rounds) {
     points sum_so_far = *p;
-    for (int i = 0; i < count; i++) {
-        prefetch(&steps[i + AHEAD]);
-        add_entry(&sum_so_far, &steps[i]);
+    while (rounds--) {
+        for (const step *end = steps + counts[rounds]; steps < end; steps++) {
+            prefetch(&steps[AHEAD]);
+            add_entry(&sum_so_far, steps);
+        }
+        if (rounds) {
+            double_points(&sum_so_far, 1);
+        }
     }
     *p = sum_so_far;
 }
@@ -180,51 +186,77 @@ INLINE void step_signed(step *s, words row, words digit, words *carry_in, int wi
     memcpy(s->negative, &negative, sizeof negative);
 }
 
-/* The steps of [S]B; every lane reads the one table. */
-static void steps_of_base(step *steps, const batch *shared, const job *const *jobs) {
+/* One addition for every column of a comb, written to the places `at` of their rounds.  `scalar` is odd. */
+INLINE void steps_of_comb(step **at, const words *scalar, words table, int teeth, int columns, int rounds) {
+    words same[16], top = digit_at(scalar, columns * (teeth - 1) + 1, columns) | (uint64_t)1 << (columns - 1);
+#pragma GCC unroll 16
+    for (int t = 0; t < teeth - 1; t++) { /* the teeth whose sign is that of the top one */
+        same[t] = ~(digit_at(scalar, columns * t + 1, columns) ^ top);
+    }
+#pragma GCC unroll 64
+    for (int column = 0; column < columns; column++) {
+        words place = {0}, negative = (top >> column & 1) - 1;
+#pragma GCC unroll 16
+        for (int t = 0; t < teeth - 1; t++) { /* bit t of the entry's number, times 32 */
+            int down = column - t - 5;
+            place |= (down >= 0 ? same[t] >> down : same[t] << -down) & (uint64_t)1 << (t + 5);
+        }
+        place = table + (uint64_t)(column / rounds) * COMB_BLOCK(teeth) * sizeof(entry) + place + 2 * place;
+        step *s = at[column % rounds]++;
+        memcpy(s->entries, &place, sizeof place);
+        memcpy(s->negative, &negative, sizeof negative);
+    }
+}
+
+_Static_assert(sizeof(entry) == 3 * 32, "an entry's place is its number times 32, times 3");
+
+/* The steps of [S]B; every lane reads the one table.  An even S becomes S + L: B has order L. */
+static void steps_of_base(step **at, const batch *shared, const job *const *jobs) {
     uint64_t scalar[5][LANES] = {{0}};
     for (int l = 0; l < LANES; l++) {
+        const uint8_t *s = jobs[l]->signature + 32;
+        uint64_t even = (uint64_t)(s[0] & 1) - 1;
+        uint128 sum = 0;
         for (int i = 0; i < 4; i++) {
-            scalar[i][l] = load64(jobs[l]->signature + 32 + 8 * i);
+            sum += (uint128)load64(s + 8 * i) + (ORDER[i] & even);
+            scalar[i][l] = (uint64_t)sum;
+            sum >>= 64;
         }
     }
-    words s[5], carry_in = {0}, base = (words){0} + (uint64_t)(uintptr_t)shared->base;
+    words s[5], table = (words){0} + (uint64_t)(uintptr_t)shared->base;
     memcpy(s, scalar, sizeof s);
-#pragma GCC unroll 32
-    for (int i = 0; i < BASE_DIGITS - 1; i++) {
-        words row = base + (uint64_t)i * BASE_ROW * sizeof(entry);
-        step_signed(&steps[i], row, digit_at(s, BASE_WINDOW * i, BASE_WINDOW), &carry_in, BASE_WINDOW, sizeof(entry));
-    }
-    int top = BASE_DIGITS - 1; /* what is left is not negative: at most 2^12 and the carry */
-    words digit = digit_at(s, BASE_WINDOW * top, 64 - BASE_WINDOW * top % 64) + carry_in;
-    words place = base + (uint64_t)top * BASE_ROW * sizeof(entry) + digit * sizeof(entry);
-    memcpy(steps[top].entries, &place, sizeof place);
-    memset(steps[top].negative, 0, sizeof steps[top].negative);
+    steps_of_comb(at, s, table, BASE_TEETH, BASE_COLUMNS, BASE_ROUNDS);
 }
 
-/* How many steps the rounds above `round` have. */
-INLINE int steps_before_round(int round) {
-    int count = 0;
-    for (int above = KEY_ROUNDS - 1; above > round; above--) {
-        count += (KEY_DIGITS - above + KEY_ROUNDS - 1) / KEY_ROUNDS;
-    }
-    return count;
-}
-
-/* The steps of -[k]A from tables: digit i lies in row i / KEY_ROUNDS and belongs to round i % KEY_ROUNDS. */
-static void steps_of_keys(step *steps, const words *k, const job *const *jobs) {
+/* The steps of -[k]A from tables.  An even k counts as k + 1 and one A comes on top: keys need not have order L. */
+static void steps_of_keys(step **at, const words *k, const job *const *jobs) {
     uint64_t tables[LANES];
     for (int l = 0; l < LANES; l++) {
         tables[l] = (uint64_t)(uintptr_t)jobs[l]->table;
     }
-    words base, carry_in = {0};
-    memcpy(&base, tables, sizeof base);
-#pragma GCC unroll 64
-    for (int i = 0; i < KEY_DIGITS; i++) {
-        words row = base + (uint64_t)(i / KEY_ROUNDS) * KEY_ROW * sizeof(entry);
-        step *s = &steps[steps_before_round(i % KEY_ROUNDS) + i / KEY_ROUNDS];
-        step_signed(s, row, digit_at(k, KEY_WINDOW * i, KEY_WINDOW), &carry_in, KEY_WINDOW, sizeof(entry));
+    words table, place, negative = ~(words){0};
+    memcpy(&table, tables, sizeof table);
+    steps_of_comb(at, k, table + KEY_COMB * sizeof(entry), KEY_TEETH, KEY_COLUMNS, KEY_ROUNDS);
+    place = table + (~k[0] & 1) * sizeof(entry);
+    step *s = at[0]++;
+    memcpy(s->entries, &place, sizeof place);
+    memcpy(s->negative, &negative, sizeof negative);
+}
+
+/* Columns of a comb in one of its rounds. */
+INLINE int in_round(int round, int columns, int rounds) {
+    return round < rounds ? (columns - round + rounds - 1) / rounds : 0;
+}
+
+/* How many steps the rounds have, and where in `steps` each of them begins: the last round is the first one done. */
+static void lay_out(step **at, int *counts, step *steps, int rounds, int with_keys) {
+    for (int round = rounds; round--;) {
+        counts[round] = in_round(round, BASE_COLUMNS, BASE_ROUNDS);
+        counts[round] += with_keys ? in_round(round, KEY_COLUMNS, KEY_ROUNDS) + (round == 0) : 0;
+        at[round] = steps;
+        steps += counts[round];
     }
+    memset(steps, 0, AHEAD * sizeof *steps);
 }
 
 /* --- a group of LANES signatures ----------------------------------------------------------------------------------- */
@@ -241,38 +273,26 @@ typedef struct {
 
 /* Memory of one call. */
 typedef struct {
-    step steps[(KEY_DIGITS > UNKNOWN_DIGITS ? KEY_DIGITS : UNKNOWN_DIGITS) + BASE_DIGITS + AHEAD];
+    step steps[(KEY_COLUMNS + 1 > UNKNOWN_DIGITS ? KEY_COLUMNS + 1 : UNKNOWN_DIGITS) + BASE_COLUMNS + AHEAD];
     _Alignas(64) uint64_t multiples[LANES][UNKNOWN_ROW][MULTIPLE_WORDS];
     elements before[GROUPS];
     outcome outcomes[]; /* as many as the call has groups, at most GROUPS */
 } workspace;
 
-static void repeat_last(step *steps, int count) {
-    for (int i = 0; i < AHEAD; i++) {
-        steps[count + i] = steps[count - 1];
-    }
-}
-
 static void group_with_tables(outcome *o, workspace *space, const batch *shared, const job *const *jobs) {
     words k[5];
+    step *at[KEY_ROUNDS];
+    int counts[KEY_ROUNDS];
     hash_lanes(k, shared, jobs);
-    const step *steps = space->steps;
-    steps_of_keys(space->steps, k, jobs);
-    steps_of_base(space->steps + KEY_DIGITS, shared, jobs);
-    repeat_last(space->steps, KEY_DIGITS + BASE_DIGITS);
+    lay_out(at, counts, space->steps, KEY_ROUNDS, 1);
+    steps_of_keys(at, k, jobs);
+    steps_of_base(at, shared, jobs);
     for (int i = 0; i < AHEAD; i++) {
-        prefetch(&steps[i]);
+        prefetch(&space->steps[i]);
     }
     points p;
     points_identity(&p);
-    for (int round = KEY_ROUNDS - 1; round >= 0; round--) {
-        int count = (KEY_DIGITS - round + KEY_ROUNDS - 1) / KEY_ROUNDS;
-        if (round < KEY_ROUNDS - 1) {
-            double_run(&p, KEY_WINDOW);
-        }
-        add_run(&p, steps, count + (round == 0 ? BASE_DIGITS : 0));
-        steps += count;
-    }
+    add_rounds(&p, space->steps, counts, KEY_ROUNDS);
     *o = (outcome){p.X, p.Y, p.Z, ~(uint32_t)0};
 }
 
@@ -382,25 +402,35 @@ static void group_unknown(outcome *o, workspace *space, const batch *shared, con
         places[l] = (uint64_t)(uintptr_t)space->multiples[l];
     }
     memcpy(&rows, places, sizeof rows);
-    step *steps = space->steps, *base_steps = space->steps + UNKNOWN_DIGITS;
+    step *steps = space->steps, *base_steps = space->steps + UNKNOWN_DIGITS, *at[BASE_ROUNDS];
+    int counts[BASE_ROUNDS], waiting = 0;
 #pragma GCC unroll 64
     for (int i = 0; i < UNKNOWN_DIGITS; i++) {
         words digit = digit_at(k, UNKNOWN_WINDOW * i, UNKNOWN_WINDOW);
         step_signed(&steps[i], rows, digit, &carry_in, UNKNOWN_WINDOW, 8 * MULTIPLE_WORDS);
     }
-    steps_of_base(base_steps, shared, jobs);
-    repeat_last(base_steps, BASE_DIGITS);
+    lay_out(at, counts, base_steps, BASE_ROUNDS, 0);
+    steps_of_base(at, shared, jobs);
 
     points_identity(&p);
-    add_one_multiple(&p, &steps[UNKNOWN_DIGITS - 1]);
-    for (int i = UNKNOWN_DIGITS - 2; i >= 0; i--) {
-        if (i < AHEAD) {
-            prefetch(&base_steps[i]);
+    for (int bit = UNKNOWN_WINDOW * (UNKNOWN_DIGITS - 1); bit >= 0; bit--, waiting++) {
+        if (bit % UNKNOWN_WINDOW && bit >= BASE_ROUNDS) {
+            continue;
         }
-        double_run(&p, UNKNOWN_WINDOW);
-        add_one_multiple(&p, &steps[i]);
+        if (waiting) {
+            double_run(&p, waiting);
+        }
+        waiting = 0;
+        if (bit % UNKNOWN_WINDOW == 0) {
+            add_one_multiple(&p, &steps[bit / UNKNOWN_WINDOW]);
+        }
+        if (bit < BASE_ROUNDS) { /* the comb of the base joins in */
+            add_rounds(&p, base_steps, &counts[bit], 1);
+            base_steps += counts[bit];
+        } else if (bit / UNKNOWN_WINDOW <= AHEAD + BASE_ROUNDS / UNKNOWN_WINDOW) {
+            prefetch(&base_steps[AHEAD + BASE_ROUNDS / UNKNOWN_WINDOW - bit / UNKNOWN_WINDOW]);
+        }
     }
-    add_run(&p, base_steps, BASE_DIGITS);
     *o = (outcome){p.X, p.Y, p.Z, decoded};
 }
 

@@ -18,14 +18,6 @@ void *huge_new(size_t bytes) {
     return memory;
 }
 
-/* points[i] = (i + 1) p */
-static void multiples(point *points, const point *p, int count) {
-    points[0] = *p;
-    for (int i = 1; i < count; i++) {
-        points[i] = i % 2 ? point_double(&points[i / 2]) : point_add(&points[i - 1], p);
-    }
-}
-
 static point doubled(point p, int times) {
     while (times--) {
         p = point_double(&p);
@@ -33,20 +25,51 @@ static point doubled(point p, int times) {
     return p;
 }
 
+static point negated(const point *p) {
+    return (point){fe_negated(&p->X), p->Y, p->Z, fe_negated(&p->T)};
+}
+
+#define TEETH_MOST 16
+#define BLOCKS_MOST 8
+
+/* Every block of the comb of `p`: entry e of a block is its top tooth and every other tooth t, positive where bit t of e
+ * is set, negative where it is not.  Tooth t of block b is 2^(columns t + rounds b) p. */
+static void comb(point *points, point p, int teeth, int columns, int blocks, int rounds) {
+    point tooth[BLOCKS_MOST][TEETH_MOST], twice[BLOCKS_MOST][TEETH_MOST];
+    int done = 0; /* doublings */
+    for (int t = 0; t < teeth; t++) {
+        for (int b = 0; b < blocks; b++) {
+            tooth[b][t] = doubled(p, columns * t + rounds * b - done);
+            p = twice[b][t] = point_double(&tooth[b][t]);
+            done = columns * t + rounds * b + 1;
+        }
+    }
+    for (int b = 0; b < blocks; b++) {
+        point *block = points + (size_t)b * COMB_BLOCK(teeth);
+        block[0] = tooth[b][teeth - 1];
+        for (int t = 0; t < teeth - 1; t++) {
+            point minus = negated(&tooth[b][t]);
+            block[0] = point_add(&block[0], &minus);
+        }
+        for (int t = 0; t < teeth - 1; t++) {
+            for (int e = 0; e < 1 << t; e++) {
+                block[e + (1 << t)] = point_add(&block[e], &twice[b][t]);
+            }
+        }
+    }
+}
+
+_Static_assert(BASE_TEETH <= TEETH_MOST && KEY_TEETH <= TEETH_MOST, "TEETH_MOST");
+_Static_assert(BASE_BLOCKS <= BLOCKS_MOST && KEY_BLOCKS <= BLOCKS_MOST, "BLOCKS_MOST");
+
 entry *base_table_new(void) {
     entry *table = huge_new(BASE_ENTRIES * sizeof(entry));
-    point *points = malloc(BASE_TOP_ROW * sizeof(point));
-    fe *scratch = malloc(BASE_TOP_ROW * sizeof(fe));
+    point *points = malloc(BASE_ENTRIES * sizeof(point));
+    fe *scratch = malloc(BASE_ENTRIES * sizeof(fe));
     if (table && points && scratch) {
         point p = {fe_of(BASE_X), fe_of(BASE_Y), fe_small(1), fe_of(BASE_XY)};
-        for (int digit = 0; digit < BASE_DIGITS; digit++) {
-            entry *row = table + (size_t)digit * BASE_ROW;
-            int count = digit == BASE_DIGITS - 1 ? BASE_TOP_ROW - 1 : BASE_HALF;
-            entry_identity(row);
-            multiples(points, &p, count);
-            entries_from_points(row + 1, points, scratch, count);
-            p = doubled(points[BASE_HALF - 1], 1);
-        }
+        comb(points, p, BASE_TEETH, BASE_COLUMNS, BASE_BLOCKS, BASE_ROUNDS);
+        entries_from_points(table, points, scratch, BASE_ENTRIES);
     } else {
         free(table);
         table = NULL;
@@ -64,14 +87,9 @@ int key_table_build(entry table[KEY_ENTRIES], const uint8_t key[32]) {
     point *points = malloc(KEY_ENTRIES * sizeof(point));
     fe *scratch = malloc(KEY_ENTRIES * sizeof(fe));
     if (points && scratch) {
-        p.X = fe_negated(&p.X);
-        p.T = fe_negated(&p.T);
-        for (int i = 0; i < KEY_ROWS; i++) {
-            point *row = points + (size_t)i * KEY_ROW;
-            row[0] = (point){fe_small(0), fe_small(1), fe_small(1), fe_small(0)};
-            multiples(row + 1, &p, KEY_HALF);
-            p = doubled(row[KEY_HALF], KEY_WINDOW * KEY_ROUNDS - (KEY_WINDOW - 1));
-        }
+        points[0] = (point){fe_small(0), fe_small(1), fe_small(1), fe_small(0)};
+        points[1] = negated(&p);
+        comb(points + KEY_COMB, points[1], KEY_TEETH, KEY_COLUMNS, KEY_BLOCKS, KEY_ROUNDS);
         entries_from_points(table, points, scratch, KEY_ENTRIES);
     }
     int done = points && scratch ? 1 : -1;

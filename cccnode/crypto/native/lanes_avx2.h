@@ -265,8 +265,19 @@ INLINE void negate(elements *plus, elements *minus, elements *t, const uint64_t 
 }
 
 INLINE void load_entries(elements *plus, elements *minus, elements *t, const uint64_t *entries, const uint64_t *negative) {
-    lane word[16];
-    load_rows(word, entries, 4);
+    lane word[15];
+    load_rows(word, entries, 3);
+    for (int quarter = 0; quarter < 3; quarter++) { /* 13 bits of another limb are above every limb */
+        lane limb = _mm256_srli_epi64(word[4 * quarter], 51);
+        for (int i = 1; i < 4; i++) {
+            lane piece = _mm256_srli_epi64(word[4 * quarter + i], 51 - TOP_BITS * i);
+            limb = _mm256_or_si256(limb, _mm256_and_si256(piece, lane_every((uint64_t)0x1fff << TOP_BITS * i)));
+        }
+        word[ENTRY_WORDS + quarter] = limb;
+    }
+    for (int i = 0; i < ENTRY_WORDS; i++) {
+        word[i] = _mm256_and_si256(word[i], lane_every(LIMB_MASK));
+    }
     *plus = from_limbs(word);
     *minus = from_limbs(word + 5);
     *t = from_limbs(word + 10);

@@ -237,13 +237,43 @@ INLINE void negate(elements *plus, elements *minus, elements *t, const uint64_t 
     }
 }
 
+/* Four words of every lane's memory; 32 bytes of a table never cross a cache line. */
+INLINE void load_quarter(lane out[4], const uint64_t *entries, int offset) {
+    const lane first = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), second = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+    lane row[4];
+    for (int l = 0; l < 4; l++) {
+        __m256i low = _mm256_load_si256((const __m256i *)((const char *)entries[l] + offset));
+        __m256i high = _mm256_load_si256((const __m256i *)((const char *)entries[l + 4] + offset));
+        row[l] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    }
+    lane a0 = _mm512_unpacklo_epi64(row[0], row[1]), a1 = _mm512_unpackhi_epi64(row[0], row[1]);
+    lane a2 = _mm512_unpacklo_epi64(row[2], row[3]), a3 = _mm512_unpackhi_epi64(row[2], row[3]);
+    out[0] = _mm512_permutex2var_epi64(a0, first, a2), out[2] = _mm512_permutex2var_epi64(a0, second, a2);
+    out[1] = _mm512_permutex2var_epi64(a1, first, a3), out[3] = _mm512_permutex2var_epi64(a1, second, a3);
+}
+
+/* The limb in the top bits of four words: piece i, 13 bits long, belongs at bit 13 i. */
+INLINE lane limb_above(const lane word[4]) {
+    lane limb = _mm512_srli_epi64(word[0], 51);
+    for (int i = 1; i < 4; i++) {
+        lane piece = _mm512_srli_epi64(word[i], 51 - TOP_BITS * i), where = lane_every((uint64_t)0x1fff << TOP_BITS * i);
+        limb = _mm512_ternarylogic_epi64(limb, piece, where, 0xf8); /* limb | (piece & where) */
+    }
+    return limb;
+}
+
 INLINE void load_entries(elements *plus, elements *minus, elements *t, const uint64_t *entries, const uint64_t *negative) {
-    lane low[8], high[8];
-    load_rows(low, entries, 0);
-    load_rows(high, entries, 64);
-    *plus = (elements){{low[0], low[1], low[2], low[3], low[4]}};
-    *minus = (elements){{low[5], low[6], low[7], high[0], high[1]}};
-    *t = (elements){{high[2], high[3], high[4], high[5], high[6]}};
+    lane word[15];
+    for (int quarter = 0; quarter < 3; quarter++) {
+        load_quarter(word + 4 * quarter, entries, 32 * quarter);
+        word[ENTRY_WORDS + quarter] = limb_above(word + 4 * quarter);
+    }
+    for (int i = 0; i < ENTRY_WORDS; i++) {
+        word[i] = _mm512_and_si512(word[i], lane_every(LIMB_MASK));
+    }
+    memcpy(plus, word, sizeof *plus);
+    memcpy(minus, word + 5, sizeof *minus);
+    memcpy(t, word + 10, sizeof *t);
     negate(plus, minus, t, negative);
 }
 

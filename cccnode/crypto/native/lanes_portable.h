@@ -88,8 +88,8 @@ INLINE products from_limbs(const lane limbs[5]) {
 
 /* Entries of a table, one per lane, negated where `negative` is all ones: y + x and y - x change places, 2dxy its sign. */
 INLINE void load_entries(elements *plus, elements *minus, elements *t, const uint64_t *entries, const uint64_t *negative) {
-    const uint64_t *word = (const uint64_t *)entries[0]; /* NOLINT: an address */
-    uint64_t n = negative[0];
+    uint64_t word[15], n = negative[0];
+    entry_unpack(word, (const entry *)entries[0]);
     *plus = fe_of(word + (n & 5));
     *minus = fe_of(word + 5 - (n & 5));
     for (int i = 0; i < 5; i++) {

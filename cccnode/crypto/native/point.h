@@ -12,9 +12,13 @@ typedef struct {
     fe X, Y, Z, T; /* carried */
 } point;
 
-/* A point of a table: y + x, y - x and 2 d x y in canonical limbs; two cache lines. */
+/* A point of a table: y + x, y - x and 2 d x y, fifteen canonical limbs of 51 bits in twelve words.  Word i holds limb i
+ * and above it 13 bits of another: limb 12 lies in the top bits of words 0 to 3, limb 13 of 4 to 7, limb 14 of 8 to 11,
+ * lowest bits first.  An entry touches two cache lines. */
+#define ENTRY_WORDS 12
+#define TOP_BITS 13
 typedef struct {
-    _Alignas(64) uint64_t word[16];
+    _Alignas(32) uint64_t word[ENTRY_WORDS];
 } entry;
 
 static inline point point_double(const point *p) {
@@ -88,9 +92,24 @@ static inline int point_decode(point *p, const uint8_t encoding[32]) {
     return 1;
 }
 
-static inline void entry_identity(entry *e) {
-    memset(e, 0, sizeof *e);
-    e->word[0] = e->word[5] = 1;
+static inline void entry_pack(entry *e, const fe *plus, const fe *minus, const fe *t) {
+    uint64_t limb[15];
+    memcpy(limb, plus->limb, 40);
+    memcpy(limb + 5, minus->limb, 40);
+    memcpy(limb + 10, t->limb, 40);
+    BOUND(limb, 15, LIMB_MASK + 1);
+    for (int i = 0; i < ENTRY_WORDS; i++) {
+        e->word[i] = limb[i] | limb[ENTRY_WORDS + i / 4] >> TOP_BITS * (i % 4) << 51;
+    }
+}
+
+/* All fifteen limbs. */
+static inline void entry_unpack(uint64_t limb[15], const entry *e) {
+    memset(limb + ENTRY_WORDS, 0, 24);
+    for (int i = 0; i < ENTRY_WORDS; i++) {
+        limb[i] = e->word[i] & LIMB_MASK;
+        limb[ENTRY_WORDS + i / 4] |= e->word[i] >> 51 << TOP_BITS * (i % 4);
+    }
 }
 
 /* `count` points become entries, with one inversion for all; `scratch` holds as many elements. */
@@ -109,10 +128,7 @@ static inline void entries_from_points(entry *entries, const point *points, fe *
         plus = fe_canonical(&plus);
         minus = fe_canonical(&minus);
         t = fe_canonical(&t);
-        memcpy(entries[i].word, plus.limb, 40);
-        memcpy(entries[i].word + 5, minus.limb, 40);
-        memcpy(entries[i].word + 10, t.limb, 40);
-        entries[i].word[15] = 0;
+        entry_pack(&entries[i], &plus, &minus, &t);
     }
 }
 
