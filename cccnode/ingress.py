@@ -55,8 +55,8 @@ def decode_transactions(
     for position, raw in enumerate(raws):
         try:
             sound.append(_decode_one(registry, chain, raw))
-        except Fault as reason:
-            refused[position] = reason
+        except Fault as found:
+            refused[position] = found
     verdicts: list[Verified | Fault] = []
     if sound:
         parts = [signed_part(raw, len(transaction.signatures)) for raw, transaction, _ in sound]
