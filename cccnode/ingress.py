@@ -5,6 +5,7 @@ or order.  Signatures of a whole batch go through one `verify_many` call (D5, D1
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from cccnode import codec
 from cccnode.codec import encode
@@ -29,14 +30,17 @@ from cccnode.types.errors import (
 from cccnode.types.limits import BATCH_BYTES_MAX, BATCH_TXS_MAX, BLOCK_WEIGHT_MAX, TX_BYTES_MAX
 from cccnode.types.transaction import (
     TRANSACTION_VERSION,
+    Transaction,
     Verified,
     sign_bytes,
     signed_part,
-    transaction_id,
+    transaction_ids,
 )
 
 VerifyMany = Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], list[bool]]
-"""(messages, signatures, public keys) -> verdicts."""
+"""(messages, signatures, public keys) -> verdicts; strict, so a key or an R of small order never holds."""
+_Sound = tuple[bytes, Transaction[Any], int]
+"""A transaction but for its signatures: bytes, what they say, weight."""
 
 
 def decode_transactions(
@@ -44,30 +48,27 @@ def decode_transactions(
 ) -> list[Verified | Fault]:
     """One verdict for each of `raws`, in order: the verified transaction, or why it is refused.
 
-    One bad transaction never affects another; all signatures go into one `verify_many` call.
+    One bad transaction never affects another; all signatures go into one `verify_many` call, all ids are hashed in one.
     """
-    verdicts: list[Verified | Fault] = []
-    messages: list[bytes] = []
-    signatures: list[bytes] = []
-    keys: list[bytes] = []
-    for raw in raws:
+    refused: dict[int, Fault] = {}
+    sound: list[_Sound] = []
+    for position, raw in enumerate(raws):
         try:
-            verified, signed = _decode_one(registry, chain, raw)
-        except Fault as refused:
-            verdicts.append(refused)
-            continue
-        verdicts.append(verified)
-        transaction = verified.transaction
-        messages += [signed] * len(transaction.signers)
-        signatures += transaction.signatures
-        keys += transaction.signers
-    if keys:
-        _refuse_unsigned(verdicts, verify_many(messages, signatures, keys))
+            sound.append(_decode_one(registry, chain, raw))
+        except Fault as found:
+            refused[position] = found
+    verdicts: list[Verified | Fault] = []
+    if sound:
+        parts = [signed_part(raw, len(transaction.signatures)) for raw, transaction, _ in sound]
+        verdicts += _identified(sound, parts)
+        _refuse_unsigned(verdicts, _verify(sound, parts, verify_many))
+    for position, reason in refused.items():
+        verdicts.insert(position, reason)
     return verdicts
 
 
-def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> tuple[Verified, bytes]:
-    """Everything but the signatures: (the transaction, what its signers signed)."""
+def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> _Sound:
+    """Everything but the id and the signatures."""
     if len(raw) > TX_BYTES_MAX:
         raise fault(OVERSIZE, bytes=len(raw), limit=TX_BYTES_MAX)
     transaction = registry.decode(raw)
@@ -75,15 +76,17 @@ def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> tuple[Verified,
         raise fault(UNSUPPORTED_VERSION, version=transaction.version)
     if transaction.chain != chain:
         raise fault(WRONG_CHAIN, chain=transaction.chain, expected=chain)
-    _check_signers(transaction.signers, transaction.signatures)
+    if len(transaction.signers) != 1 or len(transaction.signatures) != 1:
+        _check_signers(transaction)  # One signer is in order; whether its key is good, `_refuse_unsigned` finds out.
     weight = registry.weight(transaction.messages)
     if weight > BLOCK_WEIGHT_MAX:
+        _check_signers(transaction)
         raise fault(TX_WEIGHT, weight=weight, limit=BLOCK_WEIGHT_MAX)
-    part = signed_part(raw, len(transaction.signatures))
-    return Verified(transaction_id(part), transaction, raw, weight), sign_bytes(part)
+    return raw, transaction, weight
 
 
-def _check_signers(signers: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> None:
+def _check_signers(transaction: Transaction[Any]) -> None:
+    signers, signatures = transaction.signers, transaction.signatures
     if len(signers) != len(signatures):
         raise fault(TX_SIGNERS, signers=len(signers), signatures=len(signatures))
     before = b""
@@ -95,20 +98,49 @@ def _check_signers(signers: tuple[bytes, ...], signatures: tuple[bytes, ...]) ->
             raise fault(TX_SMALL_ORDER_KEY, signer=signer)
 
 
+def _identified(sound: Sequence[_Sound], parts: Sequence[bytes]) -> list[Verified]:
+    """The transactions with their ids; `parts` are their signed parts."""
+    return [
+        Verified(tx_id, transaction, raw, weight)
+        for tx_id, (raw, transaction, weight) in zip(transaction_ids(parts), sound, strict=True)
+    ]
+
+
+def _verify(sound: Sequence[_Sound], parts: Sequence[bytes], verify_many: VerifyMany) -> list[bool]:
+    """Whether each signature holds: flat, in order."""
+    messages: list[bytes] = []
+    signatures: list[bytes] = []
+    keys: list[bytes] = []
+    for (_, transaction, _), part in zip(sound, parts, strict=True):
+        signers = transaction.signers
+        messages += (sign_bytes(part),) * len(signers)
+        signatures += transaction.signatures
+        keys += signers
+    return verify_many(messages, signatures, keys)
+
+
 def _refuse_unsigned(verdicts: list[Verified | Fault], holds: Sequence[bool]) -> None:
     """Replace each transaction with a signature that does not hold by its fault; `holds` is flat, in order."""
     if all(holds):
         return
     start = 0
     for index, verdict in enumerate(verdicts):
-        if isinstance(verdict, Fault):
-            continue
+        assert isinstance(verdict, Verified), "refused here only"
         signers = verdict.transaction.signers
         for signer, good in zip(signers, holds[start : start + len(signers)], strict=True):
             if not good:
-                verdicts[index] = fault(TX_BAD_SIGNATURE, signer=signer)
+                verdicts[index] = _unsigned(verdict.transaction, signer)
                 break
         start += len(signers)
+
+
+def _unsigned(transaction: Transaction[Any], signer: bytes) -> Fault:
+    """Why a signature does not hold."""
+    try:
+        _check_signers(transaction)
+    except Fault as reason:
+        return reason
+    return fault(TX_BAD_SIGNATURE, signer=signer)
 
 
 def decode_batch(
@@ -177,9 +209,9 @@ def trusted_transactions(registry: Registry, raws: Sequence[bytes]) -> list[Veri
     Raises:
         Fault: the bytes are damaged.
     """
-    verified = []
-    for raw in raws:
-        transaction = registry.decode_trusted(raw)
-        part = signed_part(raw, len(transaction.signatures))
-        verified.append(Verified(transaction_id(part), transaction, raw, registry.weight(transaction.messages)))
-    return verified
+    transactions = [registry.decode_trusted(raw) for raw in raws]
+    parts = [signed_part(raw, len(transaction.signatures)) for raw, transaction in zip(raws, transactions, strict=True)]
+    return [
+        Verified(tx_id, transaction, raw, registry.weight(transaction.messages))
+        for tx_id, transaction, raw in zip(transaction_ids(parts), transactions, raws, strict=True)
+    ]

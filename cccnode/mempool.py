@@ -5,11 +5,14 @@ transaction stays here after it went into a batch, because its fee stays reserve
 """
 
 import heapq
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from msgspec import Struct
+
+from cccnode.ledger.fees import FeeSchedule
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, StateView
 from cccnode.ledger.window import Window
@@ -53,24 +56,29 @@ class Caps:
     applications: int = APPLICATIONS_PENDING_MAX
 
 
-@dataclass(slots=True)
-class _Payer:
-    """What one fee payer has waiting."""
+class _Entry(Struct, gc=False):
+    """One transaction that is here, or was: `forget` does not look for it in its payer's queue."""
 
-    count: int = 0
-    fees: int = 0
-    """Summed fee_max of all of them: reserved against the balance."""
-    queue: deque[Verified] = field(default_factory=deque)
-    """Those not yet in a batch, oldest first; may hold forgotten ones, which `take` passes over."""
-
-
-@dataclass(slots=True)
-class _Entry:
     verified: Verified
     payer: bytes
     fee: int
+    """What is reserved against the payer's balance."""
     application: bool
-    status: Status = "admitted"
+    status: Status | None = "admitted"
+    """None once it is not here any more."""
+
+
+class _Payer(Struct, gc=False):
+    """What one fee payer has waiting.  Here as long as it has anything, or a turn."""
+
+    address: bytes
+    count: int = 0
+    fees: int = 0
+    """Summed fee_max of all of them: reserved against the balance."""
+    queue: list[_Entry] = []
+    """Those not yet in a batch, oldest first; may hold such as are gone, which `take` passes over."""
+    turn: bool = False
+    """Whether it stands among the turns."""
 
 
 class Mempool:
@@ -82,8 +90,8 @@ class Mempool:
         self._caps = caps or Caps()
         self._entries: dict[bytes, _Entry] = {}
         self._payers: dict[bytes, _Payer] = {}
-        self._turns: OrderedDict[bytes, None] = OrderedDict()
-        """Payers that may have something to batch, in the order of their turns."""
+        self._turns: deque[_Payer] = deque()
+        """Payers that may have something to batch, in the order of their turns, none twice."""
         self._seconds: list[int] = []
         """Heap of the seconds in which a deadline lies."""
         self._deadlines: dict[int, dict[bytes, None]] = {}
@@ -93,6 +101,8 @@ class Mempool:
         self._applications = 0
         self._state: Overlay | None = None
         self._seen: StateView | None = None
+        self._schedule: FeeSchedule | None = None
+        """Of the state that was read last."""
         self._reads = 0
 
     def __len__(self) -> int:
@@ -116,13 +126,17 @@ class Mempool:
 
     def admit(self, verified: Verified, *, wall_ms: int, view: StateView, window: Window) -> Fault | None:
         """Take a transaction in, or say why not; `view` is the applied state."""
+        transaction = verified.transaction
+        application = self._registry.authority.is_application(transaction)
+        address = transaction.fee_payer or transaction.account
+        payer = self._payers.get(address)
         refused = (
             self._refused_by_time(verified, wall_ms, window)
-            or self._refused_by_room(verified)
-            or self._refused_by_state(verified, view)
+            or self._refused_by_room(verified, payer, application=application)
+            or self._refused_by_state(verified, payer, view, application=application)
         )
         if refused is None:
-            self._insert(verified)
+            self._insert(verified, payer or self._open(address), application=application)
         return refused
 
     def _refused_by_time(self, verified: Verified, wall_ms: int, window: Window) -> Fault | None:
@@ -139,32 +153,33 @@ class Mempool:
             return fault(TX_EXPIRY_TOO_FAR, valid_until_ms=deadline, latest_ms=latest)
         return None
 
-    def _refused_by_room(self, verified: Verified) -> Fault | None:
+    def _refused_by_room(self, verified: Verified, payer: _Payer | None, *, application: bool) -> Fault | None:
         caps = self._caps
         if len(self._entries) >= caps.transactions or self._size + len(verified.raw) > caps.size:
             return fault(POOL_FULL, transactions=len(self._entries), bytes=self._size)
-        if self._registry.authority.is_application(verified.transaction):
+        if application:
             if self._applications >= caps.applications:
                 return fault(POOL_APPLICATIONS, waiting=self._applications)
             return None
-        payer = self._payers.get(_payer_of(verified))
         if payer is not None and payer.count >= caps.per_payer:
-            return fault(POOL_PAYER_LIMIT, payer=_payer_of(verified), limit=caps.per_payer)
+            return fault(POOL_PAYER_LIMIT, payer=payer.address, limit=caps.per_payer)
         return None
 
-    def _refused_by_state(self, verified: Verified, view: StateView) -> Fault | None:
+    def _refused_by_state(
+        self, verified: Verified, payer: _Payer | None, view: StateView, *, application: bool
+    ) -> Fault | None:
         registry, transaction = self._registry, verified.transaction
         state = self._read(view)
         refused = registry.authority.refusal(state, transaction)
-        if refused is not None or registry.authority.is_application(transaction):
+        if refused is not None or application:
             return refused
-        schedule = registry.fees.schedule(state)
+        schedule = self._schedule or registry.fees.schedule(state)
+        self._schedule = schedule
         fee = schedule.fee(len(verified.raw))
         if transaction.fee_max < fee:
             return fault(TX_FEE_TOO_LOW, fee=fee, fee_max=transaction.fee_max)
-        address = _payer_of(verified)
-        payer = self._payers.get(address)
-        needed = transaction.fee_max + (payer.fees if payer else 0)
+        address = transaction.fee_payer or transaction.account
+        needed = transaction.fee_max + (payer.fees if payer is not None else 0)
         available = registry.fees.available(state, schedule, address)
         if available < needed:
             return fault(TX_INSUFFICIENT_FEE_BALANCE, payer=address, available=available, needed=needed)
@@ -174,24 +189,30 @@ class Mempool:
         """Decoded values of the applied state, kept from one admission to the next; `forget` ends that."""
         if self._state is None or self._seen is not view or self._reads == READS_MAX:
             self._state, self._seen, self._reads = Overlay(view), view, 0
+            self._schedule = None
         self._reads += 1
         return self._state
 
-    def _insert(self, verified: Verified) -> None:
-        address = _payer_of(verified)
-        application = self._registry.authority.is_application(verified.transaction)
-        fee = 0 if application else verified.transaction.fee_max
-        payer = self._payers.setdefault(address, _Payer())
+    def _open(self, address: bytes) -> _Payer:
+        payer = self._payers[address] = _Payer(address)
+        return payer
+
+    def _insert(self, verified: Verified, payer: _Payer, *, application: bool) -> None:
+        transaction, tx_id = verified.transaction, verified.id
+        fee = 0 if application else transaction.fee_max
+        entry = self._entries[tx_id] = _Entry(verified, payer.address, fee, application)
         payer.count += 1
         payer.fees += fee
-        payer.queue.append(verified)
-        self._turns.setdefault(address)
-        self._entries[verified.id] = _Entry(verified, address, fee, application)
-        second = _second_of(verified)
-        if second not in self._deadlines:
+        payer.queue.append(entry)
+        if not payer.turn:
+            payer.turn = True
+            self._turns.append(payer)
+        second = transaction.valid_until_ms // 1000
+        due = self._deadlines.get(second)
+        if due is None:
             heapq.heappush(self._seconds, second)
-            self._deadlines[second] = {}
-        self._deadlines[second][verified.id] = None
+            due = self._deadlines[second] = {}
+        due[tx_id] = None
         self._size += len(verified.raw)
         self._waiting += 1
         self._applications += application
@@ -207,26 +228,27 @@ class Mempool:
         Stops at the first that does not fit, so that a large one is never overtaken for ever.
         """
         taken: list[Verified] = []
-        while self._turns and len(taken) < max_txs:
-            address, _ = self._turns.popitem(last=False)
-            payer = self._payers.get(address)
-            while payer is not None and payer.queue and self.status(payer.queue[0].id) != "admitted":
-                payer.queue.popleft()
-            if payer is None or not payer.queue:
-                continue
-            verified = payer.queue[0]
-            max_bytes -= len(verified.raw)
-            max_weight -= verified.weight
-            if max_bytes < 0 or max_weight < 0:
-                self._turns[address] = None
-                self._turns.move_to_end(address, last=False)
-                break
-            payer.queue.popleft()
-            if payer.queue:
-                self._turns[address] = None
-            self._entries[verified.id].status = "batched"
-            self._waiting -= 1
-            taken.append(verified)
+        turns = self._turns
+        while turns and len(taken) < max_txs:
+            payer = turns[0]
+            queue = payer.queue
+            while queue and queue[0].status is None:
+                del queue[0]
+            if queue:
+                verified = queue[0].verified
+                max_bytes -= len(verified.raw)
+                max_weight -= verified.weight
+                if max_bytes < 0 or max_weight < 0:
+                    break
+                queue.pop(0).status = "batched"
+                taken.append(verified)
+            turns.popleft()
+            if queue:
+                turns.append(payer)
+            else:
+                payer.turn = False
+                self._close(payer)
+        self._waiting -= len(taken)
         return taken
 
     def forget(self, ids: Iterable[bytes]) -> None:
@@ -254,21 +276,17 @@ class Mempool:
         return expired
 
     def _release(self, entry: _Entry) -> None:
-        payer = self._payers[entry.payer]
+        verified, payer = entry.verified, self._payers[entry.payer]
         payer.count -= 1
         payer.fees -= entry.fee
-        if payer.count == 0:
-            del self._payers[entry.payer]
-        del self._deadlines[_second_of(entry.verified)][entry.verified.id]
-        self._size -= len(entry.verified.raw)
+        self._close(payer)
+        del self._deadlines[verified.transaction.valid_until_ms // 1000][verified.id]
+        self._size -= len(verified.raw)
         self._waiting -= entry.status == "admitted"
         self._applications -= entry.application
+        entry.status = None
 
-
-def _payer_of(verified: Verified) -> bytes:
-    transaction = verified.transaction
-    return transaction.fee_payer or transaction.account
-
-
-def _second_of(verified: Verified) -> int:
-    return verified.transaction.valid_until_ms // 1000
+    def _close(self, payer: _Payer) -> None:
+        """Forget a payer that has nothing here and no turn."""
+        if not payer.count and not payer.turn:
+            del self._payers[payer.address]

@@ -159,7 +159,8 @@ class Dissemination:
         self._rates: dict[bytes, _Rates] = {}
         self.invalid: dict[bytes, None] = {}
         """Batches that blocks needed and that can never be valid."""
-        self._owners: dict[bytes, list[Submission]] = {}
+        self._owners: dict[bytes, tuple[Submission, ...]] = {}
+        """Who waits until a transaction is durable."""
         self.stored: Callable[[Entry], None] = lambda _: None
         """Told of each own batch once it is durable (a non-validator forwards it)."""
 
@@ -210,35 +211,39 @@ class Dissemination:
         self.verification.add(raws, done)
 
     def _admit_all(self, submission: Submission, verdicts: list[Verified | Fault]) -> None:
+        results, owners = submission.results, (submission,)
         for verdict in verdicts:
             if isinstance(verdict, Fault):
-                submission.results.append((b"", verdict))
+                results.append((b"", verdict))
                 continue
-            refusal = None if self._is_held(verdict.id, submission) else self._admit_one(verdict, submission)
-            submission.results.append((verdict.id, refusal))
+            refusal = None if self._is_held(verdict.id, owners) else self._admit_one(verdict, owners)
+            results.append((verdict.id, refusal))
         while self._waiting_room.waiting >= BATCH_TXS_MAX:
             self._close_batch()
         if self._waiting_room.waiting and self._form_timer is None:
             self._form_timer = self._runtime.call_later(FORM_MS, self._close_batch)
         submission.settle()
 
-    def _is_held(self, tx_id: bytes, submission: Submission) -> bool:
+    def _is_held(self, tx_id: bytes, owners: tuple[Submission]) -> bool:
         """Whether the transaction waits at this node already; then it is acknowledged again once it is durable."""
         if tx_id in self._owners:
-            self._owners[tx_id].append(submission)
-            submission.waiting += 1
+            self._owners[tx_id] += owners
+            owners[0].waiting += 1
             return True
-        entry = self._pool.get(self._pool.batch_of(tx_id) or b"")
+        batch = self._pool.batch_of(tx_id)
+        if batch is None:
+            return False
+        entry = self._pool.get(batch)
         if entry is not None and not entry.durable:
-            self._owners[tx_id] = [submission]
-            submission.waiting += 1
+            self._owners[tx_id] = owners
+            owners[0].waiting += 1
         return entry is not None
 
-    def _admit_one(self, verified: Verified, submission: Submission) -> Fault | None:
+    def _admit_one(self, verified: Verified, owners: tuple[Submission]) -> Fault | None:
         refusal = self._waiting_room.admit(verified)
         if refusal is None:
-            self._owners[verified.id] = [submission]
-            submission.waiting += 1
+            self._owners[verified.id] = owners
+            owners[0].waiting += 1
         return refusal
 
     def _close_batch(self) -> None:
@@ -248,7 +253,7 @@ class Dissemination:
         transactions = self._waiting_room.take()
         if not transactions:
             return
-        raws = tuple(verified.raw for verified in transactions)
+        raws = tuple([verified.raw for verified in transactions])
         entry = make_entry(batch_id(raws), transactions, self._creator)
         held = self._pool.get(entry.id)
         if held is not None:
@@ -352,9 +357,10 @@ class Dissemination:
             self._pool.quotas.release(charged, size)  # This node made the same batch meanwhile.
             return
         good = [verdict for verdict in verdicts if isinstance(verdict, Verified)]
-        weight = sum(verified.weight for verified in good)
-        reason = next((verdict for verdict in verdicts if isinstance(verdict, Fault)), None)
-        if reason is None and weight > BLOCK_WEIGHT_MAX:
+        reason = None
+        if len(good) < len(verdicts):
+            reason = next(verdict for verdict in verdicts if isinstance(verdict, Fault))
+        elif (weight := sum([verified.weight for verified in good])) > BLOCK_WEIGHT_MAX:
             reason = fault(TX_WEIGHT, weight=weight, limit=BLOCK_WEIGHT_MAX)  # No block could ever list it.
         if reason is not None:
             self._pool.quotas.release(charged, size)
@@ -478,10 +484,10 @@ class Dissemination:
 
     def _acknowledge(self, entry: Entry) -> None:
         """Whoever handed these in may be told: they are on disk here."""
-        if self._owners:
-            for verified in entry.transactions:
-                for submission in self._owners.pop(verified.id, ()):
-                    submission.settle()
+        owners = self._owners
+        for verified in entry.transactions if owners else ():
+            for submission in owners.pop(verified.id, ()):
+                submission.settle()
         if entry.creator == self._creator:
             self.stored(entry)
 

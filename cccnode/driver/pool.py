@@ -28,6 +28,8 @@ class Entry:
 
     id: bytes
     transactions: tuple[Verified, ...]
+    raws: tuple[bytes, ...]
+    """The encoded transactions, in order."""
     creator: int | None
     """Whose quota bears it (see `quotas`); None when a block needed it, or it was reloaded."""
     size: int
@@ -43,21 +45,18 @@ class Entry:
     executed: bool = False
     """A stored block holds it; it is here only because another block lists it too.  Never listed anew."""
 
-    @property
-    def raws(self) -> tuple[bytes, ...]:
-        """The encoded transactions, in order."""
-        return tuple(transaction.raw for transaction in self.transactions)
-
 
 def make_entry(batch_id: bytes, transactions: Sequence[Verified], creator: int | None) -> Entry:
     """The pool entry of a verified batch."""
+    raws = tuple([verified.raw for verified in transactions])
     return Entry(
         id=batch_id,
         transactions=tuple(transactions),
+        raws=raws,
         creator=creator,
-        size=sum(len(transaction.raw) for transaction in transactions),
-        weight=sum(transaction.weight for transaction in transactions),
-        expires_ms=max(transaction.transaction.valid_until_ms for transaction in transactions),
+        size=sum(map(len, raws)),
+        weight=sum([verified.weight for verified in transactions]),
+        expires_ms=max([verified.transaction.valid_until_ms for verified in transactions]),
     )
 
 
@@ -138,8 +137,9 @@ class BatchPool:
         self._entries[entry.id] = entry
         entry.holders |= self.early_holders(entry.id)
         self._forget_early(entry.id)
-        for transaction in entry.transactions:
-            self._transactions[transaction.id] = entry.id
+        batch_id, batch_of = entry.id, self._transactions
+        for verified in entry.transactions:
+            batch_of[verified.id] = batch_id
 
     def mark_durable(self, batch_id: bytes, me: int | None) -> Entry | None:
         """The batch is synced to disk here; None when it is gone by now."""
@@ -202,12 +202,17 @@ class BatchPool:
             removed.append(entry)
             self._durable_count -= entry.durable and not entry.executed
             self.quotas.release(entry.creator, entry.size)
-            for transaction in entry.transactions:
-                if self._transactions.get(transaction.id) == batch_id:
-                    del self._transactions[transaction.id]
+            self._forget_transactions(entry)
         while len(self._removed) > REMOVED_MAX:
             del self._removed[next(iter(self._removed))]
         return removed
+
+    def _forget_transactions(self, entry: Entry) -> None:
+        batch_of = self._transactions
+        for verified in entry.transactions:
+            found = batch_of.pop(verified.id, None)
+            if found is not None and found != entry.id:
+                batch_of[verified.id] = found  # Another batch holds it as well, and came later.
 
     def expired(self, time_ms: int) -> list[bytes]:
         """Batches of which no transaction can be decided by a block at or after `time_ms`."""

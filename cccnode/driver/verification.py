@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TypeAlias
 
 from cccnode.driver.runtime import Runtime
@@ -40,6 +39,21 @@ class _Job:
     since_ms: int
     verdicts: Verdicts = field(default_factory=list)
 
+    def move(self, raws: list[bytes], room: int) -> int:
+        """Add to `raws` what is not verified yet, as far as `room` goes and one more; return how many bytes count."""
+        rest = self.raws[len(self.verdicts) :] if self.verdicts else self.raws
+        total = max(sum(map(len, rest)), LEAST_BYTES * len(rest))
+        if total <= room:
+            raws += rest
+            return total
+        moved = 0
+        for raw in rest:
+            raws.append(raw)
+            moved += max(len(raw), LEAST_BYTES)
+            if moved >= room:
+                break
+        return moved
+
 
 class Verification:
     """The queue of one node."""
@@ -73,11 +87,7 @@ class Verification:
         raws: list[bytes] = []
         for job in self._jobs:
             before = len(raws)
-            for raw in islice(job.raws, len(job.verdicts), None):
-                raws.append(raw)
-                room -= max(len(raw), LEAST_BYTES)
-                if room <= 0:
-                    break
+            room -= job.move(raws, room)
             parts.append((job, len(raws) - before))
             if room <= 0:
                 break

@@ -5,7 +5,7 @@ in it) and never changes.  Two modules that claim the same number, name, tag, co
 stop the program at import.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Union
 
 import msgspec
@@ -28,6 +28,9 @@ from cccnode.types.errors import (
 )
 from cccnode.types.transaction import Transaction
 
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What the decoder raises."""
+_encode = codec.encode
 _MESSAGES_FIELD = 7
 """Index of the messages in an encoded transaction."""
 
@@ -82,7 +85,7 @@ class Registry:
         kinds = tuple(row.kind for row in self.messages.values())
         # The union of all message types exists only at run time, so no checker can follow it.
         self.transaction: Any = Transaction[Union[kinds]]  # type: ignore[valid-type]  # noqa: UP007
-        self._decoder: msgspec.msgpack.Decoder[Transaction[Any]] = codec.decoder(self.transaction)
+        self._decode: Callable[[bytes], Transaction[Any]] = codec.decoder(self.transaction).decode
 
     def decode(self, raw: bytes) -> Transaction[Any]:
         """A transaction from foreign bytes.
@@ -90,8 +93,11 @@ class Registry:
         Raises:
             Fault: core/MALFORMED, core/UNKNOWN_MESSAGE or core/NON_CANONICAL.
         """
-        transaction = self.decode_trusted(raw)
-        if codec.encode(transaction) != raw:
+        try:
+            transaction = self._decode(raw)
+        except _UNREADABLE as error:
+            raise self._diagnosis(raw, str(error)) from None
+        if _encode(transaction) != raw:
             raise fault(NON_CANONICAL, bytes=len(raw))
         return transaction
 
@@ -102,8 +108,8 @@ class Registry:
             Fault: core/MALFORMED or core/UNKNOWN_MESSAGE.
         """
         try:
-            return self._decoder.decode(raw)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            return self._decode(raw)
+        except _UNREADABLE as error:
             raise self._diagnosis(raw, str(error)) from None
 
     def _diagnosis(self, raw: bytes, reason: str) -> Fault:

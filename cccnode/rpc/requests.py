@@ -19,6 +19,8 @@ from cccnode.types.limits import RPC_CALLS_MAX, RPC_DEPTH_MAX, RPC_ITEMS_MAX
 _ID_BYTES_MAX: Final = 256
 _STRUCTURE: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 """A whole string, or one bracket.  Possessive, and an unterminated string matches to the end: linear on any input."""
+_RARE: Final = 8
+"""Times that a mark may occur and still be looked for one by one."""
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -154,12 +156,22 @@ def _check_text(body: bytes) -> None:
 
 def _check_structure(body: bytes) -> None:
     """Bound nesting and the number of values without building them."""
-    brackets = body.count(b"[") + body.count(b"{")
+    brackets = _count(body, b"[") + _count(body, b"{")
     if brackets > RPC_DEPTH_MAX:
         _check_depth(body)
-    values = max(body.count(b","), body.count(b":"), brackets)
+    values = max(body.count(b","), _count(body, b":"), brackets)
     if values > RPC_ITEMS_MAX:
         raise fault(errors.RPC_LIMIT, values=values, values_max=RPC_ITEMS_MAX)
+
+
+def _count(body: bytes, mark: bytes) -> int:
+    """`body.count`, faster where the mark is rare: to find the next one takes a tenth of the time of counting so far."""
+    at = -1
+    for found in range(_RARE):
+        at = body.find(mark, at + 1)
+        if at < 0:
+            return found
+    return body.count(mark)
 
 
 def _check_depth(body: bytes) -> None:
@@ -183,9 +195,9 @@ def _check_names(body: bytes, call: Call | BadCall | None = None) -> None:
     left over outside its params and at most one is inside, nothing can be a repetition.  The rest is read by `json`.
     """
     if isinstance(call, Call):
-        inside = call.params.count(b":")
+        inside = _count(call.params, b":")
         names = 2 + bool(call.params) + call.answer
-        if inside <= 1 and body.count(b":") - inside == names:
+        if inside <= 1 and _count(body, b":") - inside == names:
             return
     try:
         json.loads(body, object_pairs_hook=_distinct)

@@ -9,6 +9,7 @@
 `writer(kind)` and `reader(kind)` compile a msgspec type into the two functions; they are cached and cheap to call.
 """
 
+from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -224,10 +225,10 @@ def _read_integer(value: Json, where: str) -> int:
 
 
 def _read_hex(value: Json, where: str) -> bytes:
-    if isinstance(value, str) and value.startswith("0x"):
+    if isinstance(value, str) and value[:2] == "0x":
         digits = value[2:]
         try:
-            data = bytes.fromhex(digits)
+            data = unhexlify(digits)
         except ValueError:
             data = b""
         if data.hex() == digits:

@@ -1,6 +1,8 @@
 """Sized integers and byte strings: the only primitive types that nouns are made of."""
 
-from typing import Annotated
+import re
+from functools import lru_cache
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -27,7 +29,20 @@ Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 """Ed25519 signature."""
 AccountId = Annotated[bytes, Meta(min_length=20, max_length=20)]
 Salt = Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
-AssetId = Annotated[str, Meta(min_length=1, max_length=12, pattern="^[a-z][a-z0-9]*$")]
+_ASSET: Final = re.compile("^[a-z][a-z0-9]*$")
+AssetText = Annotated[str, Meta(min_length=1, max_length=12)]
+AssetId = Annotated[AssetText, Meta(pattern=_ASSET.pattern)]
 """Short name of an asset, such as `uccc`."""
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 """A name that people read: an organisation, a role."""
+
+
+@lru_cache(maxsize=256)
+def check_asset_id(text: str) -> None:
+    """Tell an `AssetId` from another `AssetText`; remembered, for to match takes half the time of decoding a transfer.
+
+    Raises:
+        ValueError: it is none, in the words of a decoder.
+    """
+    if _ASSET.search(text) is None:
+        raise ValueError(f"Expected `str` matching regex {_ASSET.pattern!r}")

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from cccnode.codec import Noun
-from cccnode.types.scalars import AccountId, Amount, AssetId
+from cccnode.types.scalars import AccountId, Amount, AssetId, AssetText, check_asset_id
 
 NUMBER: Final = 2
 
@@ -17,8 +17,17 @@ class BankTransfer(Noun, tag=0x0201, frozen=True, array_like=True, gc=False):
     """Move an amount to another account."""
 
     to: AccountId
-    asset: AssetId
+    asset: AssetText
+    """An `AssetId`: this is the commonest message of all, so its pattern is not left to the decoder."""
     amount: Amount
+
+    def __post_init__(self) -> None:
+        """The decoder calls this; what it raises makes the bytes malformed.
+
+        Raises:
+            ValueError: the asset is no `AssetId`.
+        """
+        check_asset_id(self.asset)
 
 
 class Output(Noun, frozen=True, array_like=True, gc=False):
