@@ -51,9 +51,10 @@ class _Paged:
         rows: dict[int, list[tuple[bytes, bytes]]] = {}
         for group, items in sorted(self.groups.items()):
             rows.setdefault(bucket_of(group, DEPTH), []).append((group, encode(sorted(items.items()))))
-        occupied = bytearray(bucket in rows for bucket in range(1 << DEPTH))
-        pages = {bucket: trees.make_page(part) for bucket, part in rows.items() if bucket not in missing}
-        self.cache = (DEPTH, (pages, occupied))
+        pages: trees.Pages = [b""] * (1 << DEPTH)
+        for bucket, part in rows.items():
+            pages[bucket] = None if bucket in missing else trees.make_page(part)
+        self.cache = (DEPTH, pages)
         self.asked = 0
 
     def get(self, group: bytes, item: bytes) -> bytes | None:
@@ -182,7 +183,7 @@ def test_invalid_arguments() -> None:
             (cells.collect, value, 0, 1),
             (cells.collect, {}, value, "n"),
             (kernel.CELLS, view, value or "x", RULES),
-            (kernel.CELLS, view, (3, value), RULES),
+            (kernel.CELLS, view, (3, value or {}), RULES),
             (kernel.CELLS, view, None, value),
         ):
             with pytest.raises(TypeError):
@@ -195,12 +196,19 @@ def test_invalid_arguments() -> None:
         kernel.CELLS.__new__(kernel.CELLS).commit()
 
 
-@pytest.mark.parametrize("held", [({}, b"\1"), ({0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8}, bytes(8))])
-def test_invalid_caches_are_not_believed(held: Any) -> None:
-    """Where the cache makes no sense the view is asked."""
+@pytest.mark.parametrize("page", [1, b"x", bytes(99)])
+@pytest.mark.parametrize("count", [0, 1 << DEPTH])
+def test_invalid_caches_are_not_believed(page: Any, count: int) -> None:
+    """Where pages make no sense or are gone the view is asked."""
     view = _Paged({b"a": {b"n": encode(7)}})
+    cells = kernel.CELLS(view, view.cache, RULES)
+    _, pages = view.cache
+    pages[:] = [page] * count
 
-    assert 7 == kernel.CELLS(view, (DEPTH, held), RULES).get(b"a", b"n", int)
+    assert 7 == cells.get(b"a", b"n", int)
+    for wrong in ([*pages, b""], []):
+        with pytest.raises(ValueError, match="each bucket"):
+            kernel.CELLS(view, (DEPTH, wrong), RULES)
 
 
 def test_values_that_end_may_call_again() -> None:

@@ -12,7 +12,7 @@ typedef struct {
     PyObject_HEAD
     cell_table table;
     PyObject *view;
-    PyObject *pages, *occupied; /* the view's cache; NULL if it has none */
+    PyObject *pages; /* the view's cache; NULL if it has none */
     int depth;
     PyObject *reader, *read, *encode, *full, *large; /* the rules, as `Rules` has them */
     long items_max, name_max, value_max;
@@ -25,18 +25,16 @@ static int take_cache(overlay *self, PyObject *cache) {
     if (cache == Py_None) {
         return 1;
     }
-    PyObject *depth, *held;
+    PyObject *depth, *pages;
     if (!PyTuple_Check(cache)) {
-        PyErr_SetString(PyExc_TypeError, "a cache is (depth, held)");
+        PyErr_SetString(PyExc_TypeError, "a cache is (depth, pages)");
         return 0;
     }
-    if (!PyArg_ParseTuple(cache, "OO;a cache is (depth, held)", &depth, &held) ||
-        (self->depth = depth_of(depth)) == 0 || !take_held(held, &self->pages, &self->occupied)) {
-        self->pages = self->occupied = NULL;
+    if (!PyArg_ParseTuple(cache, "OO;a cache is (depth, pages)", &depth, &pages) ||
+        (self->depth = depth_of(depth)) == 0 || !are_pages(pages, self->depth)) {
         return 0;
     }
-    Py_INCREF(self->pages);
-    Py_INCREF(self->occupied);
+    self->pages = Py_NewRef(pages);
     return 1;
 }
 
@@ -60,7 +58,6 @@ static int overlay_init(PyObject *object, PyObject *arguments, PyObject *keyword
     if (self->counts == NULL || !take_cache(self, cache) || !cell_table_open(&self->table)) {
         Py_CLEAR(self->counts);
         Py_CLEAR(self->pages);
-        Py_CLEAR(self->occupied);
         return -1;
     }
     self->view = Py_NewRef(view);
@@ -75,7 +72,6 @@ static int overlay_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->view);
     Py_VISIT(self->pages);
-    Py_VISIT(self->occupied);
     Py_VISIT(self->reader);
     Py_VISIT(self->read);
     Py_VISIT(self->encode);
@@ -96,7 +92,6 @@ static int overlay_clear(PyObject *object) {
     cell_table_close(&self->table);
     Py_CLEAR(self->view);
     Py_CLEAR(self->pages);
-    Py_CLEAR(self->occupied);
     Py_CLEAR(self->reader);
     Py_CLEAR(self->read);
     Py_CLEAR(self->encode);
@@ -131,7 +126,7 @@ static int find_cached(const overlay *self, PyObject *group, PyObject *item, vie
     view name, wanted, record;
     *value = (view){NULL, 0};
     if (self->pages == NULL || !view_of(group, "a group", &name) || !view_of(item, "an item", &wanted) ||
-        !find_record(self->pages, self->occupied, self->depth, name, &record) ||
+        !find_record(self->pages, self->depth, name, &record) ||
         (record.size > 0 && find_item(record, wanted, value) != SOUND)) {
         PyErr_Clear();
         return 0;
