@@ -78,7 +78,7 @@ groups = st.dictionaries(
     ),
     max_size=4,
 )
-calls = st.sampled_from(["get", "get", "has", "put", "put", "put", "commit", "rollback", "known", "collect"])
+calls = st.sampled_from(["get", "get", "has", "put", "put", "take", "give", "commit", "rollback", "known", "collect"])
 steps = st.lists(st.tuples(calls, names, items, st.none() | numbers, st.none() | texts), max_size=40)
 
 
@@ -91,6 +91,10 @@ def _call(cells: Any, writes: Writes, step: tuple[Any, ...]) -> object:
                 return cells.get(group, item, kind)
             case "put":
                 return cells.put(group, item, number if kind is int else text)
+            case "take":
+                return cells.take(group, item, number)
+            case "give":
+                return cells.give(group, item, number, 2**32 if text is None else 2**70)
             case "has":
                 return cells.has(group, item)
             case "known":
@@ -99,7 +103,7 @@ def _call(cells: Any, writes: Writes, step: tuple[Any, ...]) -> object:
                 return cells.collect(writes, 0, 2)
             case _:
                 return getattr(cells, call)()
-    except (_Full, _Large, AssertionError) as error:
+    except (_Full, _Large, AssertionError, TypeError, Malformed) as error:
         return type(error), str(error)
 
 
@@ -169,7 +173,7 @@ def test_invalid_arguments() -> None:
     """Wrong types and numbers are errors of Python, in every function and place."""
     view, wrong = DictState(), [None, 1, "text", bytearray(b"a"), type("Name", (bytes,), {})(b"a"), [], encode]
     cells: Any = kernel.CELLS(view, None, RULES)
-    for name, count in (("get", 3), ("has", 2), ("put", 3), ("known", 1), ("collect", 3)):
+    for name, count in (("get", 3), ("has", 2), ("put", 3), ("known", 1), ("collect", 3), ("take", 3), ("give", 4)):
         for number in {*range(5)} - {count}:
             with pytest.raises(TypeError):
                 getattr(cells, name)(*[b"a"] * number)
@@ -182,6 +186,10 @@ def test_invalid_arguments() -> None:
             (cells.known, value),
             (cells.collect, value, 0, 1),
             (cells.collect, {}, value, "n"),
+            (cells.take, b"a", value, 1),
+            (cells.take, b"a", b"n", value if value != 1 else "1"),
+            (cells.give, value, b"n", 1, 1),
+            (cells.give, b"a", b"n", 1, value if value != 1 else "1"),
             (kernel.CELLS, view, value or "x", RULES),
             (kernel.CELLS, view, (3, value or {}), RULES),
             (kernel.CELLS, view, None, value),
