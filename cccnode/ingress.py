@@ -33,6 +33,7 @@ from cccnode.types.transaction import (
     sign_bytes,
     signed_part,
     transaction_id,
+    transaction_ids,
 )
 
 VerifyMany = Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], list[bool]]
@@ -177,9 +178,11 @@ def trusted_transactions(registry: Registry, raws: Sequence[bytes]) -> list[Veri
     Raises:
         Fault: the bytes are damaged.
     """
-    verified = []
-    for raw in raws:
-        transaction = registry.decode_trusted(raw)
-        part = signed_part(raw, len(transaction.signatures))
-        verified.append(Verified(transaction_id(part), transaction, raw, registry.weight(transaction.messages)))
-    return verified
+    transactions = [registry.decode_trusted(raw) for raw in raws]
+    ids = transaction_ids(
+        [signed_part(raw, len(transaction.signatures)) for raw, transaction in zip(raws, transactions, strict=True)]
+    )
+    return [
+        Verified(tx_id, transaction, raw, registry.weight(transaction.messages))
+        for tx_id, transaction, raw in zip(ids, transactions, raws, strict=True)
+    ]

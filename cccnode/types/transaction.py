@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from msgspec import Meta, Struct
 
 from cccnode.codec import Noun, encode
+from cccnode.crypto import kernel
 from cccnode.crypto.hashing import ACCOUNT, SIGN, TX, tagged
 from cccnode.crypto.signing import SigningKey
 from cccnode.types.limits import TX_MESSAGES_MAX, TX_SIGNERS_MAX
@@ -57,6 +58,11 @@ def signed_part(raw: bytes, signatures: int) -> bytes:
 def transaction_id(part: bytes) -> bytes:
     """The id: a hash of the signed part, so that no change of signatures makes a second id (J3)."""
     return tagged(TX, part)
+
+
+def transaction_ids(parts: Sequence[bytes]) -> list[bytes]:
+    """The ids of many at once."""
+    return kernel.tagged_many(TX, parts)
 
 
 def sign_bytes(part: bytes) -> bytes:
