@@ -8,7 +8,7 @@ Eviction costs a read and never changes a result.  Used from one thread; only th
 is written elsewhere, and what it touches stays cached until it is adopted.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self
 
 from msgspec import MsgspecError
@@ -16,7 +16,7 @@ from msgspec import MsgspecError
 from cccnode.codec import decoder
 from cccnode.crypto import kernel
 from cccnode.crypto.proofs import DEPTH_MAX, StateProof, bucket_of, value_hash
-from cccnode.crypto.trees import Block, Changes, parse_page
+from cccnode.crypto.trees import Block, Changes, Pages, parse_page
 from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, Fault, fault
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from storage import keys
@@ -28,8 +28,8 @@ Writes = dict[bytes, Changes]
 
 CACHE_BYTES: Final = 512 << 20
 """Default budget: about four million account-sized groups."""
-PAGE_OVERHEAD: Final = 250
-"""Bytes that Python needs around a cached page: a byte string and a number with their places in two dictionaries."""
+PAGE_OVERHEAD: Final = 150
+"""Bytes that Python needs around a cached page: a byte string, its place, and its number in a dictionary."""
 
 SLICE_GROUPS: Final = 250
 """Groups written between two yields of a staging: half a millisecond if they are cached, four without the extension."""
@@ -38,7 +38,8 @@ SLICE_LOADS: Final = 16
 
 _LIMITS: Final = (GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX)
 _PREFIX: Final = len(keys.bucket(0))
-_EMPTY: Final[Mapping[int, bytes]] = {}
+_NODE: Final = 36
+"""Bytes of a node, its number first."""
 _decode: Final[Callable[[bytes], list[tuple[bytes, bytes]]]] = decoder(list[tuple[bytes, bytes]]).decode
 
 
@@ -55,14 +56,16 @@ class Staging:
         """What the engine must write, in one batch."""
         self.finished = False
         self.steps: Iterator[None] = iter(())
-        self.pages: dict[int, bytes] = {}
+        self.pages: list[bytes] = []
         """New pages of the touched buckets."""
-        self.moved: dict[int, None] = {}
-        """Buckets that become empty or stop being so."""
+        self.buckets: list[bytes] = []
+        """Nodes of these buckets, in the same order, in several pieces."""
         self.nodes: Nodes = []
         """Changed nodes of the tree."""
         self.growth = 0
         """Bytes by which pages grow."""
+        self._numbers: set[int] = set()
+        self._numbered = 0
 
     def __iter__(self) -> Iterator[None]:
         """Yields between steps.
@@ -78,6 +81,13 @@ class Staging:
             pass
         return self
 
+    def numbers(self) -> set[int]:
+        """The touched buckets; only a cache that is full needs to know."""
+        for piece in self.buckets[self._numbered :]:
+            self._numbers.update(int.from_bytes(piece[at : at + 4], "big") for at in range(0, len(piece), _NODE))
+        self._numbered = len(self.buckets)
+        return self._numbers
+
 
 class State:
     """All groups as of the last adopted block."""
@@ -89,17 +99,13 @@ class State:
         self._budget = cache_bytes
         self._held = 0
         """Estimated bytes of the cache."""
-        self._pages: dict[int, bytes] = {}
-        """Cached buckets."""
+        self._pages: Final[Pages] = [b""] * (1 << depth)
+        """All buckets: those without groups are known to be empty without a read."""
         self._evictable: dict[int, None] = {}
         """Cached buckets, the one loaded longest ago first."""
         self._parked: list[int] = []
         """Buckets that were due for eviction while the current staging needed them."""
-        self._occupied = bytearray(1 << depth)
-        """1 for each bucket that has groups: the others are known to be empty without a read."""
-        self._cached: Final = (self._pages, self._occupied)
-        """Both, as the kernel reads them."""
-        self.cache: Final = (depth, self._cached)
+        self.cache: Final = (depth, self._pages)
         """For readers that look into cached pages themselves (`StateView`); what is not there, `get` loads."""
         self._current: Staging | None = None
         self._tree = Tree(self._read_all())
@@ -112,7 +118,7 @@ class State:
             Fault: STATE_CORRUPT.
         """
         state = cls(engine, depth=depth, cache_bytes=cache_bytes)
-        if root is None and any(state._occupied):
+        if root is None and any(page != b"" for page in state._pages):
             raise fault(STATE_CORRUPT, reason="groups without an applied height")
         if root is not None and root != state.root:
             raise fault(STATE_CORRUPT, stored=root, rebuilt=state.root)
@@ -131,24 +137,24 @@ class State:
     def get(self, group: bytes, item: bytes) -> bytes | None:
         """One value, or None."""
         try:
-            return kernel.read_item(self._depth, self._cached, group, item)
+            return kernel.read_item(self._depth, self._pages, group, item)
         except KeyError as missing:
             self._load(missing.args[0])
-            return kernel.read_item(self._depth, self._cached, group, item)
+            return kernel.read_item(self._depth, self._pages, group, item)
 
     def group(self, group: bytes) -> dict[bytes, bytes]:
         """All items of a group, ascending by name; empty if there is no such group."""
         try:
-            record = kernel.read_record(self._depth, self._cached, group)
+            record = kernel.read_record(self._depth, self._pages, group)
         except KeyError as missing:
             self._load(missing.args[0])
-            record = kernel.read_record(self._depth, self._cached, group)
+            record = kernel.read_record(self._depth, self._pages, group)
         return {} if record is None else dict(_decode(record))
 
     def prove(self, group: bytes, item: bytes | None = None) -> StateProof:
         """The proof of a whole group or its absence; with `item`, other items are shown as hashes only."""
         bucket, items = bucket_of(group, self._depth), self.group(group)
-        groups = parse_page(self._pages.get(bucket, b""))
+        groups = parse_page(self._pages[bucket] or b"")
         return StateProof(
             items=tuple((name, value) for name, value in items.items() if item in (None, name)),
             hidden=tuple((name, value_hash(value)) for name, value in items.items() if item not in (None, name)),
@@ -167,9 +173,8 @@ class State:
         """Make a finished staging current, after its `puts` are durable."""
         assert staging is self._current, "only the newest staging can be adopted"
         assert staging.finished, "a staging is adopted after its last step"
-        self._pages.update(staging.pages)
         self._held += staging.growth
-        for bucket in staging.moved:
+        for bucket in kernel.put_pages(self._pages, staging.nodes[0], staging.pages):
             self._move(bucket)
         self._tree.adopt(staging.nodes)
         self._release()
@@ -179,14 +184,14 @@ class State:
         """The steps of a staging: buckets, then the levels above."""
         block = kernel.by_bucket(self._depth, writes)
         yield
-        staged = (staging.pages, staging.moved, staging.puts)
-        place, loads, buckets = 0, 0, list[bytes]()
+        staged = (staging.pages, staging.puts)
+        place, loads = 0, 0
         while place < len(writes):
             written, growth, nodes = kernel.write_buckets(
-                keys.GROUP, self._depth, _LIMITS, self._cached, staged, block, place, SLICE_GROUPS
+                keys.GROUP, self._depth, _LIMITS, self._pages, staged, block, place, SLICE_GROUPS
             )
             staging.growth += growth
-            buckets.append(nodes)
+            staging.buckets.append(nodes)
             sliced, place = written >= place + SLICE_GROUPS, written
             if not sliced and place < len(writes):
                 self._make_room(block, place)
@@ -194,7 +199,7 @@ class State:
             if sliced or loads == SLICE_LOADS:
                 loads = 0  # A reader may evict the bucket just loaded; it is loaded again, and then written at once.
                 yield
-        staging.nodes = yield from self._tree.branches(b"".join(buckets))
+        staging.nodes = yield from self._tree.branches(b"".join(staging.buckets))
         staging.root = root_of(staging.nodes) or self.root
         staging.finished = True
 
@@ -206,11 +211,12 @@ class State:
         """
         names, changes, places = block
         bucket = int.from_bytes(places[4 * place : 4 * place + 4], "big")
-        if self._occupied[bucket] and bucket not in self._pages:
+        page = self._pages[bucket]
+        if page is None:
             self._load(bucket)
             return
         try:
-            groups = parse_page(self._pages.get(bucket, b""))
+            groups = parse_page(page)
         except ValueError as error:
             raise fault(STATE_CORRUPT, bucket=bucket, reason=str(error)) from error
         for group, change in zip(names[place:], changes[place:], strict=True):
@@ -225,13 +231,10 @@ class State:
         """Take over an adopted bucket that became empty or stopped being so."""
         if self._pages[bucket]:
             self._held += PAGE_OVERHEAD
-            self._occupied[bucket] = 1
             self._evictable[bucket] = None
         else:
             self._held -= PAGE_OVERHEAD
-            self._occupied[bucket] = 0
             self._evictable.pop(bucket, None)
-            del self._pages[bucket]
 
     def _load(self, bucket: int) -> None:
         """Read a bucket from the engine into the cache.
@@ -252,19 +255,22 @@ class State:
 
     def _evict(self) -> None:
         """Drop buckets until the budget is kept; what a staging needs, and one bucket more, may exceed it."""
-        needed = self._current.pages if self._current is not None else _EMPTY
+        if self._held <= self._budget:
+            return
+        needed = self._current.numbers() if self._current is not None else ()
         while self._held > self._budget and self._evictable:
             bucket = next(iter(self._evictable))
             del self._evictable[bucket]
             if bucket in needed:
                 self._parked.append(bucket)
             else:
-                self._held -= PAGE_OVERHEAD + len(self._pages.pop(bucket))
+                self._held -= PAGE_OVERHEAD + len(self._pages[bucket] or b"")
+                self._pages[bucket] = None
 
     def _release(self) -> None:
         """The current staging is over: its buckets may be evicted again."""
         self._current = None
-        self._evictable.update((bucket, None) for bucket in self._parked if bucket in self._pages)
+        self._evictable.update((bucket, None) for bucket in self._parked if self._pages[bucket])
         self._parked.clear()
 
     def _read_all(self) -> bytes:
@@ -276,7 +282,7 @@ class State:
             page = _read_page(rows)
             leaves += [kernel.page_hash(self._depth, empty, b"") for empty in range(len(leaves), bucket)]
             leaves.append(kernel.page_hash(self._depth, bucket, page))
-            self._occupied[bucket] = 1
+            self._pages[bucket] = None
             if self._held < self._budget:
                 self._cache(bucket, page)
         leaves += [kernel.page_hash(self._depth, empty, b"") for empty in range(len(leaves), 1 << self._depth)]

@@ -23,10 +23,10 @@ Changes = dict[bytes, bytes | None]
 """Item -> new value; None deletes the item."""
 Limits = tuple[int, int, int]
 """Items of a group, bytes of a group's or item's name, bytes of a value."""
-Held = tuple[dict[int, bytes], bytearray]
-"""Cached pages by bucket, and for each bucket 1 if it has groups."""
-Staged = tuple[dict[int, bytes], dict[int, None], list[tuple[bytes, bytes | None]]]
-"""What a block changes: pages, buckets that become empty or stop being so, and what the engine must write."""
+Pages = list[bytes | None]
+"""The page of each bucket; None stands for one that has groups and must be cached first."""
+Staged = tuple[list[bytes], list[tuple[bytes, bytes | None]]]
+"""What a block changes: pages, in the order of their nodes, and what the engine must write."""
 Block = tuple[tuple[bytes, ...], tuple[Changes, ...], bytes]
 """Groups ascending by bucket and name, their changes, and their buckets as u32."""
 
@@ -127,17 +127,30 @@ def page_hash(depth: int, bucket: int, page: bytes) -> bytes:
     return bucket_hash(depth, bucket, listed((group, digest) for group, (digest, _) in parse_page(page).items()))
 
 
-def read_record(depth: int, held: Held, group: bytes) -> bytes | None:
+def put_pages(pages: Pages, nodes: bytes, new: list[bytes]) -> list[int]:
+    """Put the pages of changed buckets, whose nodes these are, in their places.
+
+    Returns:
+        The buckets that become empty or stop being so, in order.
+    """
+    moved = []
+    for (bucket, _), page in zip(_NODE.iter_unpack(nodes), new, strict=True):
+        if bool(pages[bucket]) != bool(page):
+            moved.append(bucket)
+        pages[bucket] = page
+    return moved
+
+
+def read_record(depth: int, pages: Pages, group: bytes) -> bytes | None:
     """The record of a group.
 
     Raises:
         KeyError: its bucket, which is the argument, must be cached first.
     """
-    pages, occupied = held
     bucket = bucket_of(group, depth)
-    if bucket not in pages and not occupied[bucket]:
-        return None
     page, start = pages[bucket], 0
+    if page is None:
+        raise KeyError(bucket)
     while start < len(page):
         name = start + 1 + page[start]
         record = name + 36
@@ -148,13 +161,13 @@ def read_record(depth: int, held: Held, group: bytes) -> bytes | None:
     return None
 
 
-def read_item(depth: int, held: Held, group: bytes, item: bytes) -> bytes | None:
+def read_item(depth: int, pages: Pages, group: bytes, item: bytes) -> bytes | None:
     """One value of a group.
 
     Raises:
         KeyError: its bucket, which is the argument, must be cached first.
     """
-    record = read_record(depth, held, group)
+    record = read_record(depth, pages, group)
     return None if record is None else dict(_PAIRS.decode(record)).get(item)
 
 
@@ -166,7 +179,7 @@ def by_bucket(depth: int, writes: Mapping[bytes, Changes]) -> Block:
 
 
 def write_buckets(
-    prefix: bytes, depth: int, limits: Limits, held: Held, staged: Staged, block: Block, start: int, count: int
+    prefix: bytes, depth: int, limits: Limits, pages: Pages, staged: Staged, block: Block, start: int, count: int
 ) -> tuple[int, int, bytes]:
     """Write whole buckets from write number `start` on, until `count` groups or more are written.
 
@@ -185,12 +198,11 @@ def write_buckets(
         while places[4 * end : 4 * end + 4] == place:
             end += 1
         bucket = int.from_bytes(place, "big")
-        pages, occupied = held
-        before = pages.get(bucket)
-        if before is None and occupied[bucket]:
+        before = pages[bucket]
+        if before is None:
             break
         groups = _write_bucket(
-            prefix + place, limits, before or b"", zip(names[start:end], changes[start:end], strict=True), staged[2]
+            prefix + place, limits, before, zip(names[start:end], changes[start:end], strict=True), staged[1]
         )
         if groups is None:
             break
@@ -198,10 +210,8 @@ def write_buckets(
             after = _page(groups)
             listing = listed([(group, digest) for group, (digest, _) in sorted(groups.items())])
             nodes.append(_pack_node(bucket, bucket_hash(depth, bucket, listing)))
-            growth += len(after) - len(before or b"")
-            staged[0][bucket] = after
-            if bool(after) != bool(before):
-                staged[1][bucket] = None
+            growth += len(after) - len(before)
+            staged[0].append(after)
         start = end
     return start, growth, b"".join(nodes)
 

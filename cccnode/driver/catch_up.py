@@ -11,7 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from cccnode.codec import DecodeError, decode
-from cccnode.driver.execution import Executor, whole_job
+from cccnode.driver.execution import Executor, Job
 from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.serving import Serving
@@ -106,7 +106,7 @@ class CatchUp:
         self._authority, self._executor = authority, executor
         self._arrived, self._certified = arrived, certified
         self._serving = Serving(runtime=runtime, links=links, store=store)
-        self._ready: deque[tuple[bytes, FinalBlock]] = deque()
+        self._ready: deque[Job] = deque()
         """Final blocks for which the executor has no room yet; gossip bounds how far ahead it asks."""
         self._beyond: deque[Deliver] = deque()
         """What came of the next epoch: who certifies it is known once this epoch's last block is executed."""
@@ -165,9 +165,10 @@ class CatchUp:
         """The executor has room again, or moved on by itself: hand over what was found to be final."""
         executor, ready = self._executor, self._ready
         while ready and executor.room:
-            identity, block = ready.popleft()
-            if block.header.height == executor.next_height and block.header.parent == executor.tip_id:
-                executor.push(whole_job(identity, block))
+            job = ready.popleft()
+            header = job.block.header
+            if header.height == executor.next_height and header.parent == executor.tip_id:
+                executor.push(job)
 
     def begin_epoch(self, authority: Authority) -> None:
         """The last block of an epoch is executed: others certify what follows."""
@@ -195,14 +196,14 @@ class CatchUp:
             self.handle(BadBlocks(peer=reply.peer, height=height))
             _log.warning("false blocks", peer=reply.peer, first=reply.first, reason=str(error))
             return
-        for _, block in run:
-            if block.certificate is not None:
-                self._certified(reply.peer, block.certificate)
+        for job in run:
+            if job.block.certificate is not None:
+                self._certified(reply.peer, job.block.certificate)
         self._ready.extend(run)
         if run:
             self.unknown_epoch = None  # This epoch goes on: whoever showed another one was ahead of it, or lied.
         self.pump()
-        if run and self._authority.ends_with(run[-1][1].header, run[-1][0]):
+        if run and self._authority.ends_with(run[-1].block.header, run[-1].block_id):
             self._beyond.append(reply)
         elif self.unknown_epoch is not None:
             self._ask_again(reply.peer, self._next()[1])  # It may have told the truth.
@@ -212,16 +213,15 @@ class CatchUp:
 
     def _next(self) -> tuple[bytes, int]:
         """Id below, and height, of the first block that is neither executed nor waits to be."""
-        while self._ready and self._ready[-1][1].header.height < self._executor.next_height:
+        while self._ready and self._ready[-1].block.header.height < self._executor.next_height:
             self._ready.clear()  # Consensus was faster.
         if self._ready:
-            identity, block = self._ready[-1]
-            return identity, block.header.height + 1
+            return self._ready[-1].block_id, self._ready[-1].block.header.height + 1
         return self._executor.tip_id, self._executor.next_height
 
     def _last_header(self) -> Header:
         """Header of the newest block that is executed or waits to be."""
-        return self._ready[-1][1].header if self._ready else self._executor.tip
+        return self._ready[-1].block.header if self._ready else self._executor.tip
 
     def _ask_again(self, peer: bytes, height: int) -> None:
         """Pull from `height` on from others, without holding anything against `peer`."""
@@ -230,14 +230,14 @@ class CatchUp:
                 self._carry_out(effect)
         self._rearm()
 
-    def _certified_run(self, reply: Deliver, parent: bytes, height: int) -> tuple[list[tuple[bytes, FinalBlock]], int]:
+    def _certified_run(self, reply: Deliver, parent: bytes, height: int) -> tuple[list[Job], int]:
         """The new blocks of a reply up to the last certified one, and how many follow it.
 
         Raises:
             DecodeError: not blocks.
             ValueError: the run does not hang together, or a certificate is false.
         """
-        run: list[tuple[bytes, FinalBlock]] = []
+        run: list[Job] = []
         certified = 0
         for raw in reply.blocks[height - reply.first :]:
             block = decode(FinalBlock, raw)
@@ -249,10 +249,12 @@ class CatchUp:
             expected = (height + len(run), parent, self._authority.chain, self._authority.epoch)
             if (header.height, header.parent, header.chain, header.epoch) != expected:
                 raise ValueError(f"block {header.height} does not follow")
-            if body_root(tuple(batch_id(batch) for batch in block.batches)) != header.body_root:
+            batches = tuple(batch_id(batch) for batch in block.batches)
+            if body_root(batches) != header.body_root:
                 raise ValueError(f"body of block {header.height} is not what its header names")
             parent = block_id(header)
-            run.append((parent, replace(block, justification=self._authority.justifying(block.justification))))
+            kept = replace(block, justification=self._authority.justifying(block.justification))
+            run.append(Job(block_id=parent, block=kept, batch_ids=batches, transactions=None))
             if block.certificate is not None:
                 if not self._authority.certifies(block.certificate, parent, header.height):
                     raise ValueError(f"certificate of block {header.height} is false")

@@ -91,6 +91,35 @@ class Cells:
             self._log[key] = before
         cells[group] = value
 
+    def take(self, group: bytes, item: bytes, amount: int) -> int:
+        """Take an amount from an integer, if that is enough; return what it was.  Zero and no item are the same.
+
+        Raises:
+            Exception: as `put`.
+        """
+        _check(amount)
+        owned = self._number(group, item)
+        if owned >= amount:
+            self.put(group, item, owned - amount or None)
+        return owned
+
+    def give(self, group: bytes, item: bytes, amount: int, limit: int) -> int:
+        """Add an amount to an integer, if the sum is within the limit; return the sum.
+
+        Raises:
+            Exception: as `put`.
+        """
+        _check(amount)
+        _check(limit)
+        total = self._number(group, item) + amount
+        if total <= limit:
+            self.put(group, item, total or None)
+        return total
+
+    def _number(self, group: bytes, item: bytes) -> int:
+        value = self.get(group, item, int)
+        return 0 if value is None else _check(value)
+
     def _recount(self, group: bytes, item: bytes, value: object) -> None:
         """Keep the group's item count when an item may appear or disappear."""
         step = (value is not None) - self.has(group, item)
@@ -135,3 +164,9 @@ class Cells:
             value = self._cells[item][group]
             writes.setdefault(group, {})[item] = None if value is None else self._rules.encode(value)
         return start + len(changes)
+
+
+def _check(value: int) -> int:
+    if type(value) is not int:
+        raise TypeError("amounts must be integers")
+    return value

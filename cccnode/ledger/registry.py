@@ -126,10 +126,10 @@ class Registry:
 
     def weight(self, messages: Iterable[Noun]) -> int:
         """The static weight of a transaction's messages (J2)."""
-        total = 0
+        total, weights = 0, self._weights
         for message in messages:
-            weight = self._weights[type(message)]
-            total += weight if isinstance(weight, int) else weight(message)
+            weight = weights[type(message)]
+            total += weight if type(weight) is int else weight(message)
         return total
 
     def answer(self, method: str, view: StateView, params: Noun) -> object:

@@ -25,7 +25,7 @@ Writes = cells.Writes
 class StateView(Protocol):
     """The committed state of some height.
 
-    A view may have an attribute `cache`: (depth, held) as `crypto.trees` has them.  An overlay then looks into cached
+    A view may have an attribute `cache`: (depth, pages) as `crypto.trees` has them.  An overlay then looks into cached
     pages itself and asks `get` for what is not there.
     """
 

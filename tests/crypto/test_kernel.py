@@ -83,15 +83,15 @@ def test_levels(depth: int, rng: Random, share: float) -> None:
 @given(st.integers(1, 4), blocks, st.integers(1, 7), st.randoms())
 def test_blocks(depth: int, history: list, count: int, rng: Random) -> None:
     """Block after block, both give the same order, pages, nodes, engine batch, growth and places to stop at."""
-    held: trees.Held = ({}, bytearray(1 << depth))
+    held: trees.Pages = [b""] * (1 << depth)
     hidden: dict[int, bytes] = {}
     for writes in history:
         block = trees.by_bucket(depth, writes)
         assert block == native.by_bucket(depth, writes)
-        for bucket in [bucket for bucket in held[0] if rng.random() < 0.2]:
-            hidden[bucket] = held[0].pop(bucket)
-        staged = [({}, {}, []), ({}, {}, [])]
-        start = 0
+        for bucket in [bucket for bucket, page in enumerate(held) if page and rng.random() < 0.2]:
+            hidden[bucket], held[bucket] = held[bucket] or b"", None
+        staged: list[trees.Staged] = [([], []), ([], [])]
+        start, nodes = 0, b""
         while start < len(writes):
             results = [
                 one.write_buckets(b"g", depth, LIMITS, held, into, block, start, count)
@@ -99,25 +99,27 @@ def test_blocks(depth: int, history: list, count: int, rng: Random) -> None:
             ]
             assert results[0] == results[1]
             assert staged[0] == staged[1]
-            assert [*staged[0][0]] == [*staged[1][0]]
+            nodes += results[0][2]
             written = results[0][0]
             if written < min(start + count, len(writes)):
                 bucket = bucket_of(block[0][written], depth)
                 if bucket in hidden:
-                    held[0][bucket] = hidden.pop(bucket)
+                    held[bucket] = hidden.pop(bucket)
                 else:  # a limit: leave the bucket out
                     while written < len(writes) and bucket_of(block[0][written], depth) == bucket:
                         written += 1
             start = written
-        held[0].update(hidden | staged[0][0])
-        hidden = {}
-        for bucket, page in list(held[0].items()):
-            held[1][bucket] = bool(page)
+        for bucket, page in hidden.items():
+            held[bucket] = page
+        hidden, same = {}, [*held]
+        moved = trees.put_pages(held, nodes, staged[0][0])
+        assert moved == native.put_pages(same, nodes, staged[1][0])
+        assert held == same
+        for bucket, page in enumerate(held):
+            assert page is not None
             assert trees.page_hash(depth, bucket, page) == native.page_hash(depth, bucket, page)
             rows = [(group, record) for group, (_, record) in trees.parse_page(page).items()]
             assert page == trees.make_page(rows) == native.make_page(rows)
-            if not page:
-                del held[0][bucket]
         for group in writes:
             for item in (b"", b"a", b"12"):
                 expected = trees.read_item(depth, held, group, item)
@@ -133,13 +135,13 @@ def test_records_at_the_widths_of_msgpack(count: int, size: int) -> None:
     page = native.make_page([(b"group", record)])
 
     assert trees.make_page([(b"group", record)]) == page
-    held = ({0: page, 1: page}, bytearray(b"\x01\x01"))
+    held = [page, page]
     block = native.by_bucket(1, {b"group": {b"00000": b"other"}})
     limits = (65_535, 255, 70_000)
-    staged = [({}, {}, []), ({}, {}, [])]
+    staged: list[trees.Staged] = [([], []), ([], [])]
     trees.write_buckets(b"", 1, limits, held, staged[0], block, 0, 1)
     native.write_buckets(b"", 1, limits, held, staged[1], block, 0, 1)
-    assert staged[0] == staged[1] != ({}, {}, [])
+    assert staged[0] == staged[1] != ([], [])
 
 
 def _verdict(function: object, *arguments: object) -> object:
@@ -188,17 +190,17 @@ def test_invalid_rows(rows: list) -> None:
 
 def test_a_page_to_load() -> None:
     """A bucket that has groups and no page is named by whoever reads or writes in it."""
-    held = ({}, bytearray(b"\x01\x01"))
+    held = [None, None]
     for one in (trees, native):
         with pytest.raises(KeyError) as missing:
             one.read_item(1, held, b"group", b"a")
         assert (bucket_of(b"group", 1),) == missing.value.args
         with pytest.raises(KeyError):
             one.read_record(1, held, b"group")
-        staged = ({}, {}, [])
+        staged = ([], [])
         block = one.by_bucket(1, {b"group": {b"a": b"1"}})
         assert (0, 0, b"") == one.write_buckets(b"g", 1, LIMITS, held, staged, block, 0, 9)
-        assert ({}, {}, []) == staged
+        assert ([], []) == staged
 
 
 class _Sly(bytes):
@@ -216,8 +218,8 @@ class _Sly(bytes):
 _PAGE = trees.make_page([(b"group", encode([(b"a", b"1")])), (b"other", encode([(b"a", b"1")]))])
 _ODD = [
     None, True, -1, 0, 1, 3, 1 << 70, 0.5, "text", b"", b"x", bytes(32), bytes(36), bytes(64), bytes(72), bytearray(64),
-    bytearray(2), memoryview(bytes(64)), [], [b"x"], [bytes(32)], [1], (), ({}, bytearray(2)), ({}, b""), ({}, {}),
-    ({}, {}, []), ({0: _PAGE[:-1], 1: _PAGE[1:]}, bytearray(2)), ({0: 1, 1: ""}, bytearray(2)), {}, {b"g": {}},
+    bytearray(2), memoryview(bytes(64)), [], [b"x"], [bytes(32)], [1], (), [b"", b""], [None, None], ([], []), ([], {}),
+    ([], [], []), [_PAGE[:-1], _PAGE[1:]], [1, ""], [_PAGE, _PAGE], bytes(35), b"\xff" * 36, {}, {b"g": {}},
     {b"g": {b"a": 1}}, {b"g": {"a": b""}}, {b"g": None}, {1: {}}, {_Sly(b"a"): {_Sly(b"b"): b"", b"c": _Sly()}},
     (1, 2, 3), (-1, 1, 1), (1, 256, 1), (1, 1, 1 << 40), ((), (), b""), ((b"g",), ({},), bytes(4)),
     ((b"g",), ({b"a": b"1"},), b"\xff\xff\xff\xff"), ((b"g", b"g"), ({b"a": b"1"},) * 2, bytes(8)), ((b"g",), (), b""),
@@ -232,11 +234,12 @@ _GOOD = {
     "put_nodes": (bytearray(64), bytes(36)),
     "make_page": ([(b"group", encode([(b"a", b"1")]))],),
     "page_hash": (1, 0, b""),
-    "read_record": (1, ({}, bytearray(2)), b"group"),
-    "read_item": (1, ({}, bytearray(2)), b"group", b"a"),
+    "read_record": (1, [b"", b""], b"group"),
+    "read_item": (1, [b"", b""], b"group", b"a"),
+    "put_pages": ([b"", b""], bytes(36), [_PAGE]),
     "by_bucket": (1, {b"group": {b"a": b"1"}}),
     "write_buckets": (
-        b"g", 1, LIMITS, ({0: _PAGE, 1: _PAGE}, bytearray(2)), ({}, {}, []),
+        b"g", 1, LIMITS, [_PAGE, _PAGE], ([], []),
         ((b"group",), ({b"a": b"2"},), bytes(4)), 0, 9,
     ),
 }  # fmt: skip
@@ -248,7 +251,7 @@ def test_invalid_arguments(name: str) -> None:
     function, good = getattr(native, name), list(_GOOD[name])
     function(*good)
     rng = Random(name)
-    ordinary = (TypeError, ValueError, KeyError, OverflowError, BufferError)
+    ordinary = (TypeError, ValueError, LookupError, OverflowError, BufferError)
     for wrong in ([], [*good, None], good[1:]):
         with pytest.raises(TypeError):
             function(*wrong)
@@ -268,7 +271,7 @@ def test_nothing_leaks(name: str) -> None:
 
     def use() -> None:
         for odd in (good[-1], object(), {b"g": {b"a": 1}}, ((b"g", b"g"), ({b"a": b"1"},) * 2, bytes(8))):
-            with suppress(TypeError, ValueError, KeyError):
+            with suppress(TypeError, ValueError, LookupError):
                 function(*good[:-1], odd)
         function(*good)
         if name == "write_buckets":

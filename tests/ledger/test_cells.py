@@ -51,9 +51,10 @@ class _Paged:
         rows: dict[int, list[tuple[bytes, bytes]]] = {}
         for group, items in sorted(self.groups.items()):
             rows.setdefault(bucket_of(group, DEPTH), []).append((group, encode(sorted(items.items()))))
-        occupied = bytearray(bucket in rows for bucket in range(1 << DEPTH))
-        pages = {bucket: trees.make_page(part) for bucket, part in rows.items() if bucket not in missing}
-        self.cache = (DEPTH, (pages, occupied))
+        pages: trees.Pages = [b""] * (1 << DEPTH)
+        for bucket, part in rows.items():
+            pages[bucket] = None if bucket in missing else trees.make_page(part)
+        self.cache = (DEPTH, pages)
         self.asked = 0
 
     def get(self, group: bytes, item: bytes) -> bytes | None:
@@ -77,7 +78,7 @@ groups = st.dictionaries(
     ),
     max_size=4,
 )
-calls = st.sampled_from(["get", "get", "has", "put", "put", "put", "commit", "rollback", "known", "collect"])
+calls = st.sampled_from(["get", "get", "has", "put", "put", "take", "give", "commit", "rollback", "known", "collect"])
 steps = st.lists(st.tuples(calls, names, items, st.none() | numbers, st.none() | texts), max_size=40)
 
 
@@ -90,6 +91,10 @@ def _call(cells: Any, writes: Writes, step: tuple[Any, ...]) -> object:
                 return cells.get(group, item, kind)
             case "put":
                 return cells.put(group, item, number if kind is int else text)
+            case "take":
+                return cells.take(group, item, number)
+            case "give":
+                return cells.give(group, item, number, 2**32 if text is None else 2**70)
             case "has":
                 return cells.has(group, item)
             case "known":
@@ -98,7 +103,7 @@ def _call(cells: Any, writes: Writes, step: tuple[Any, ...]) -> object:
                 return cells.collect(writes, 0, 2)
             case _:
                 return getattr(cells, call)()
-    except (_Full, _Large, AssertionError) as error:
+    except (_Full, _Large, AssertionError, TypeError, Malformed) as error:
         return type(error), str(error)
 
 
@@ -168,7 +173,7 @@ def test_invalid_arguments() -> None:
     """Wrong types and numbers are errors of Python, in every function and place."""
     view, wrong = DictState(), [None, 1, "text", bytearray(b"a"), type("Name", (bytes,), {})(b"a"), [], encode]
     cells: Any = kernel.CELLS(view, None, RULES)
-    for name, count in (("get", 3), ("has", 2), ("put", 3), ("known", 1), ("collect", 3)):
+    for name, count in (("get", 3), ("has", 2), ("put", 3), ("known", 1), ("collect", 3), ("take", 3), ("give", 4)):
         for number in {*range(5)} - {count}:
             with pytest.raises(TypeError):
                 getattr(cells, name)(*[b"a"] * number)
@@ -181,8 +186,12 @@ def test_invalid_arguments() -> None:
             (cells.known, value),
             (cells.collect, value, 0, 1),
             (cells.collect, {}, value, "n"),
+            (cells.take, b"a", value, 1),
+            (cells.take, b"a", b"n", value if value != 1 else "1"),
+            (cells.give, value, b"n", 1, 1),
+            (cells.give, b"a", b"n", 1, value if value != 1 else "1"),
             (kernel.CELLS, view, value or "x", RULES),
-            (kernel.CELLS, view, (3, value), RULES),
+            (kernel.CELLS, view, (3, value or {}), RULES),
             (kernel.CELLS, view, None, value),
         ):
             with pytest.raises(TypeError):
@@ -195,12 +204,19 @@ def test_invalid_arguments() -> None:
         kernel.CELLS.__new__(kernel.CELLS).commit()
 
 
-@pytest.mark.parametrize("held", [({}, b"\1"), ({0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8}, bytes(8))])
-def test_invalid_caches_are_not_believed(held: Any) -> None:
-    """Where the cache makes no sense the view is asked."""
+@pytest.mark.parametrize("page", [1, b"x", bytes(99)])
+@pytest.mark.parametrize("count", [0, 1 << DEPTH])
+def test_invalid_caches_are_not_believed(page: Any, count: int) -> None:
+    """Where pages make no sense or are gone the view is asked."""
     view = _Paged({b"a": {b"n": encode(7)}})
+    cells = kernel.CELLS(view, view.cache, RULES)
+    _, pages = view.cache
+    pages[:] = [page] * count
 
-    assert 7 == kernel.CELLS(view, (DEPTH, held), RULES).get(b"a", b"n", int)
+    assert 7 == cells.get(b"a", b"n", int)
+    for wrong in ([*pages, b""], []):
+        with pytest.raises(ValueError, match="each bucket"):
+            kernel.CELLS(view, (DEPTH, wrong), RULES)
 
 
 def test_values_that_end_may_call_again() -> None:

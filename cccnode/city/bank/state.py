@@ -56,20 +56,12 @@ def set_balance(state: Overlay, account: bytes, asset: str, amount: int) -> None
 
 def debit(state: Overlay, account: bytes, asset: str, amount: int) -> int:
     """Take an amount from what an account owns, if that is enough; return what it owned before."""
-    group, item = _BALANCES + account, asset.encode()
-    owned: int = state.get(group, item, int) or 0
-    if owned >= amount:
-        state.put(group, item, owned - amount or None)
-    return owned
+    return state.take(_BALANCES + account, asset.encode(), amount)
 
 
 def credit(state: Overlay, account: bytes, asset: str, amount: int, limit: int) -> int:
     """Add an amount to what an account owns, and return the sum; nothing is changed if that is above the limit."""
-    group, item = _BALANCES + account, asset.encode()
-    owned: int = (state.get(group, item, int) or 0) + amount
-    if owned <= limit:
-        state.put(group, item, owned or None)
-    return owned
+    return state.give(_BALANCES + account, asset.encode(), amount, limit)
 
 
 def balances(state: Reader, account: bytes) -> dict[str, int]:

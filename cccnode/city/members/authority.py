@@ -34,23 +34,21 @@ def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
     """Why the signers may not do this now, or None."""
     address, payer = transaction.account, transaction.fee_payer
     account = read_account(state, address)
-    if is_application(transaction):
+    if type(transaction.messages[0]) is MemApply and is_application(transaction):
         return _refused_application(transaction, account)
     if account is None or account.status is not _ACTIVE:
         return _may_not_act(address, account)
     if payer is None or payer == address:
-        return None if _has_only(account, transaction.signers) else _weigh(transaction, ((address, account),))
+        # Almost always the account has one key, which signed alone and suffices.
+        keys = account.keys
+        if len(keys) == 1 and transaction.signers == (keys[0].key,) and keys[0].weight >= account.threshold:
+            return None
+        return _weigh(transaction, ((address, account),))
     paying = read_account(state, payer)
     refused = _may_not_act(payer, paying)
     if refused is not None or paying is None:
         return refused
     return _weigh(transaction, ((address, account), (payer, paying)))
-
-
-def _has_only(account: Account, signers: tuple[bytes, ...]) -> bool:
-    """Whether the account has one key, which signed alone and suffices: almost always so, and soon said."""
-    keys = account.keys
-    return len(keys) == 1 and signers == (keys[0].key,) and keys[0].weight >= account.threshold
 
 
 def _may_not_act(address: bytes, account: Account | None) -> Fault | None:

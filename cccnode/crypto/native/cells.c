@@ -5,6 +5,7 @@
 
 #include "celltable.h"
 #include "groups.h"
+#include "integers.h"
 #include "module.h"
 #include "pages.h"
 
@@ -12,7 +13,7 @@ typedef struct {
     PyObject_HEAD
     cell_table table;
     PyObject *view;
-    PyObject *pages, *occupied; /* the view's cache; NULL if it has none */
+    PyObject *pages; /* the view's cache; NULL if it has none */
     int depth;
     PyObject *reader, *read, *encode, *full, *large; /* the rules, as `Rules` has them */
     long items_max, name_max, value_max;
@@ -25,18 +26,16 @@ static int take_cache(overlay *self, PyObject *cache) {
     if (cache == Py_None) {
         return 1;
     }
-    PyObject *depth, *held;
+    PyObject *depth, *pages;
     if (!PyTuple_Check(cache)) {
-        PyErr_SetString(PyExc_TypeError, "a cache is (depth, held)");
+        PyErr_SetString(PyExc_TypeError, "a cache is (depth, pages)");
         return 0;
     }
-    if (!PyArg_ParseTuple(cache, "OO;a cache is (depth, held)", &depth, &held) ||
-        (self->depth = depth_of(depth)) == 0 || !take_held(held, &self->pages, &self->occupied)) {
-        self->pages = self->occupied = NULL;
+    if (!PyArg_ParseTuple(cache, "OO;a cache is (depth, pages)", &depth, &pages) ||
+        (self->depth = depth_of(depth)) == 0 || !are_pages(pages, self->depth)) {
         return 0;
     }
-    Py_INCREF(self->pages);
-    Py_INCREF(self->occupied);
+    self->pages = Py_NewRef(pages);
     return 1;
 }
 
@@ -60,7 +59,6 @@ static int overlay_init(PyObject *object, PyObject *arguments, PyObject *keyword
     if (self->counts == NULL || !take_cache(self, cache) || !cell_table_open(&self->table)) {
         Py_CLEAR(self->counts);
         Py_CLEAR(self->pages);
-        Py_CLEAR(self->occupied);
         return -1;
     }
     self->view = Py_NewRef(view);
@@ -75,7 +73,6 @@ static int overlay_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->view);
     Py_VISIT(self->pages);
-    Py_VISIT(self->occupied);
     Py_VISIT(self->reader);
     Py_VISIT(self->read);
     Py_VISIT(self->encode);
@@ -96,7 +93,6 @@ static int overlay_clear(PyObject *object) {
     cell_table_close(&self->table);
     Py_CLEAR(self->view);
     Py_CLEAR(self->pages);
-    Py_CLEAR(self->occupied);
     Py_CLEAR(self->reader);
     Py_CLEAR(self->read);
     Py_CLEAR(self->encode);
@@ -131,7 +127,7 @@ static int find_cached(const overlay *self, PyObject *group, PyObject *item, vie
     view name, wanted, record;
     *value = (view){NULL, 0};
     if (self->pages == NULL || !view_of(group, "a group", &name) || !view_of(item, "an item", &wanted) ||
-        !find_record(self->pages, self->occupied, self->depth, name, &record) ||
+        !find_record(self->pages, self->depth, name, &record) ||
         (record.size > 0 && find_item(record, wanted, value) != SOUND)) {
         PyErr_Clear();
         return 0;
@@ -147,22 +143,6 @@ static PyObject *ask_view(overlay *self, PyObject *group, PyObject *item) {
         Py_CLEAR(raw);
     }
     return raw;
-}
-
-/* An unsigned integer in MessagePack; NULL without an exception if it is anything else. */
-static PyObject *read_integer(view raw) {
-    static const uint8_t widths[4] = {1, 2, 4, 8};
-    uint64_t value = 0;
-    if (raw.size == 1 && raw.data[0] <= 0x7f) {
-        return PyLong_FromLong(raw.data[0]);
-    }
-    if (raw.size < 2 || raw.data[0] < 0xcc || raw.data[0] > 0xcf || raw.size != 1u + widths[raw.data[0] - 0xcc]) {
-        return NULL;
-    }
-    for (size_t i = 1; i < raw.size; i++) {
-        value = value << 8 | raw.data[i];
-    }
-    return PyLong_FromUnsignedLongLong(value);
 }
 
 /* The decoded value of bytes that need no further life; NULL with an exception. */
@@ -203,23 +183,25 @@ static PyObject *read_value(overlay *self, PyObject *group, PyObject *item, PyOb
     return value;
 }
 
+/* The value of a cell, read if nobody has, or None; NULL with an exception. */
+static PyObject *value_of(overlay *self, size_t number, PyObject *group, PyObject *item, PyObject *kind) {
+    if (self->table.cells[number].value != NULL) {
+        return Py_NewRef(self->table.cells[number].value);
+    }
+    PyObject *value = read_value(self, group, item, kind);
+    if (value != NULL && number < self->table.count && self->table.cells[number].value == NULL) {
+        self->table.cells[number].value = Py_NewRef(value);
+    }
+    return value;
+}
+
 static PyObject *overlay_get(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
     overlay *self = (overlay *)object;
     if (!counted("get", count, 3) || !is_open(self)) {
         return NULL;
     }
     size_t number = cell_reach(&self->table, arguments[0], arguments[1]);
-    if (number == NO_CELL) {
-        return NULL;
-    }
-    if (self->table.cells[number].value != NULL) {
-        return Py_NewRef(self->table.cells[number].value);
-    }
-    PyObject *value = read_value(self, arguments[0], arguments[1], arguments[2]);
-    if (value != NULL && number < self->table.count && self->table.cells[number].value == NULL) {
-        self->table.cells[number].value = Py_NewRef(value);
-    }
-    return value;
+    return number == NO_CELL ? NULL : value_of(self, number, arguments[0], arguments[1], arguments[2]);
 }
 
 /* Whether the view has an item; -1 with an exception. */
@@ -360,6 +342,15 @@ static int is_small(overlay *self, PyObject *group, PyObject *item, PyObject *va
     return size >= 0;
 }
 
+/* Change a cell, whose value is small enough; 0 with an exception. */
+static int set_value(overlay *self, size_t number, PyObject *group, PyObject *item, PyObject *value) {
+    PyObject *before = self->table.cells[number].value;
+    if ((before == NULL || before == Py_None || value == Py_None) && !recount(self, number, group, item, value)) {
+        return 0;
+    }
+    return is_open(self) && cell_change(&self->table, number, value);
+}
+
 static PyObject *overlay_put(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
     overlay *self = (overlay *)object;
     if (!counted("put", count, 3) || !is_open(self)) {
@@ -370,17 +361,73 @@ static PyObject *overlay_put(PyObject *object, PyObject *const *arguments, Py_ss
         return NULL; /* before the item is counted: what is refused leaves no trace */
     }
     size_t number = cell_reach(&self->table, group, item);
-    if (number == NO_CELL) {
+    return number != NO_CELL && set_value(self, number, group, item, value) ? Py_NewRef(Py_None) : NULL;
+}
+
+/* --- integers --------------------------------------------------------------------------------------------------- */
+
+/* Whether both are integers; 0 with an exception if not. */
+static int are_integers(PyObject *amount, PyObject *limit) {
+    if (!PyLong_CheckExact(amount) || !PyLong_CheckExact(limit)) {
+        PyErr_SetString(PyExc_TypeError, "amounts must be integers");
+        return 0;
+    }
+    return 1;
+}
+
+/* The integer in an item, zero if there is none, and the number of its cell; NULL with an exception. */
+static PyObject *integer_of(overlay *self, PyObject *group, PyObject *item, size_t *number) {
+    *number = cell_reach(&self->table, group, item);
+    PyObject *value =
+        *number == NO_CELL ? NULL : value_of(self, *number, group, item, (PyObject *)&PyLong_Type);
+    if (value == Py_None) {
+        Py_DECREF(value);
+        value = PyLong_FromLong(0);
+    }
+    if (value != NULL && (!is_open(self) || !are_integers(value, value))) {
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+/* Set an item to an integer, or delete it with zero; 0 with an exception.  Comparing integers cannot fail. */
+static int set_integer(overlay *self, size_t number, PyObject *group, PyObject *item, PyObject *value) {
+    return value != NULL && set_value(self, number, group, item, PyObject_IsTrue(value) ? value : Py_None);
+}
+
+/* take(group, item, amount) -> what was there; changed only if it was enough */
+static PyObject *overlay_take(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
+    overlay *self = (overlay *)object;
+    size_t number;
+    if (!counted("take", count, 3) || !is_open(self) || !are_integers(arguments[2], arguments[2])) {
         return NULL;
     }
-    PyObject *before = self->table.cells[number].value;
-    if ((before == NULL || before == Py_None || value == Py_None) && !recount(self, number, group, item, value)) {
+    PyObject *owned = integer_of(self, arguments[0], arguments[1], &number);
+    if (owned != NULL && PyObject_RichCompareBool(owned, arguments[2], Py_GE)) {
+        PyObject *left = PyNumber_Subtract(owned, arguments[2]);
+        if (!set_integer(self, number, arguments[0], arguments[1], left)) {
+            Py_CLEAR(owned);
+        }
+        Py_XDECREF(left);
+    }
+    return owned;
+}
+
+/* give(group, item, amount, limit) -> the sum; changed only if that is within the limit */
+static PyObject *overlay_give(PyObject *object, PyObject *const *arguments, Py_ssize_t count) {
+    overlay *self = (overlay *)object;
+    size_t number;
+    if (!counted("give", count, 4) || !is_open(self) || !are_integers(arguments[2], arguments[3])) {
         return NULL;
     }
-    if (!is_open(self) || !cell_change(&self->table, number, value)) {
-        return NULL;
+    PyObject *owned = integer_of(self, arguments[0], arguments[1], &number);
+    PyObject *sum = owned == NULL ? NULL : PyNumber_Add(owned, arguments[2]);
+    if (sum != NULL && PyObject_RichCompareBool(sum, arguments[3], Py_LE) &&
+        !set_integer(self, number, arguments[0], arguments[1], sum)) {
+        Py_CLEAR(sum);
     }
-    return Py_NewRef(Py_None);
+    Py_XDECREF(owned);
+    return sum;
 }
 
 static PyObject *overlay_commit(PyObject *object, PyObject *unused) {
@@ -420,21 +467,6 @@ static PyObject *overlay_rollback(PyObject *object, PyObject *unused) {
 }
 
 /* --- results ---------------------------------------------------------------------------------------------------- */
-
-/* The bytes of an unsigned integer in its shortest form. */
-static PyObject *write_integer(uint64_t value) {
-    uint8_t bytes[9];
-    if (value <= 0x7f) {
-        bytes[0] = (uint8_t)value;
-        return PyBytes_FromStringAndSize((const char *)bytes, 1);
-    }
-    int power = value <= 0xff ? 0 : value <= 0xffff ? 1 : value <= 0xffffffff ? 2 : 3, width = 1 << power;
-    bytes[0] = (uint8_t)(0xcc + power);
-    for (int i = 0; i < width; i++) {
-        bytes[1 + i] = (uint8_t)(value >> 8 * (width - 1 - i));
-    }
-    return PyBytes_FromStringAndSize((const char *)bytes, 1 + width);
-}
 
 /* A cell's value as it will be stored: bytes, or None if the item goes; NULL with an exception. */
 static PyObject *encoded(overlay *self, PyObject *value) {
@@ -515,6 +547,8 @@ static PyMethodDef methods[] = {
     FAST(has, "has(group, item)"),
     FAST(known, "known(group)"),
     FAST(put, "put(group, item, value)"),
+    FAST(take, "take(group, item, amount)"),
+    FAST(give, "give(group, item, amount, limit)"),
     {"commit", overlay_commit, METH_NOARGS, "commit()"},
     {"rollback", overlay_rollback, METH_NOARGS, "rollback()"},
     FAST(collect, "collect(writes, start, count)"),

@@ -138,53 +138,39 @@ FASTCALL(kernel_page_hash) {
     return PyBytes_FromStringAndSize((const char *)digest, SHA256_BYTES);
 }
 
-/* Whether a bucket has groups, by the byte array that says so; -1 with an exception. */
-static int is_occupied(PyObject *occupied, int depth, uint32_t bucket) {
-    Py_buffer bytes;
-    if (PyObject_GetBuffer(occupied, &bytes, PyBUF_SIMPLE) < 0) {
-        return -1;
-    }
-    int result = -1;
-    if (bytes.len == (Py_ssize_t)1 << depth) {
-        result = ((const uint8_t *)bytes.buf)[bucket] != 0;
-    } else {
-        PyErr_SetString(PyExc_ValueError, "occupied has one byte for each bucket");
-    }
-    PyBuffer_Release(&bytes);
-    return result;
-}
-
-int take_held(PyObject *held, PyObject **pages, PyObject **occupied) {
-    if (!PyTuple_Check(held)) {
-        PyErr_SetString(PyExc_TypeError, "held must be a tuple");
+int are_pages(PyObject *pages, int depth) {
+    if (!PyList_Check(pages)) {
+        PyErr_SetString(PyExc_TypeError, "pages must be a list");
         return 0;
     }
-    return PyArg_ParseTuple(held, "O!O;held is (pages, occupied)", &PyDict_Type, pages, occupied);
-}
-
-/* The page of a bucket, borrowed from the dictionary and empty if the bucket is.  0 with an exception otherwise:
- * KeyError(bucket) if it must be cached first. */
-static int find_page(PyObject *pages, PyObject *occupied, int depth, uint32_t bucket, view *page) {
-    PyObject *number = PyLong_FromUnsignedLong(bucket);
-    PyObject *found = number == NULL ? NULL : PyDict_GetItemWithError(pages, number);
-    int there = 0;
-    if (found != NULL) {
-        there = view_of(found, "a page", page);
-    } else if (!PyErr_Occurred()) {
-        int full = is_occupied(occupied, depth, bucket);
-        *page = (view){(const uint8_t *)"", 0};
-        there = full == 0;
-        if (full > 0) {
-            PyErr_SetObject(PyExc_KeyError, number);
-        }
+    if (PyList_Size(pages) != (Py_ssize_t)1 << depth) {
+        PyErr_SetString(PyExc_ValueError, "pages has one place for each bucket");
+        return 0;
     }
-    Py_XDECREF(number);
-    return there;
+    return 1;
 }
 
-int find_record(PyObject *pages, PyObject *occupied, int depth, view group, view *record) {
+/* The page of a bucket, borrowed from the list.  0 with an exception otherwise: KeyError(bucket) if it must be cached
+ * first. */
+static int find_page(PyObject *pages, uint32_t bucket, view *page) {
+    PyObject *found = PyList_GetItem(pages, (Py_ssize_t)bucket);
+    if (found == NULL) {
+        return 0;
+    }
+    if (found != Py_None) {
+        return view_of(found, "a page", page);
+    }
+    PyObject *number = PyLong_FromUnsignedLong(bucket);
+    if (number != NULL) {
+        PyErr_SetObject(PyExc_KeyError, number);
+        Py_DECREF(number);
+    }
+    return 0;
+}
+
+int find_record(PyObject *pages, int depth, view group, view *record) {
     view rest;
-    if (!find_page(pages, occupied, depth, bucket_of(depth, group), &rest)) {
+    if (!find_page(pages, bucket_of(depth, group), &rest)) {
         return 0;
     }
     *record = (view){(const uint8_t *)"", 0};
@@ -208,13 +194,12 @@ int find_record(PyObject *pages, PyObject *occupied, int depth, view group, view
 /* The record that the arguments of the next two functions name. */
 static int find_named(PyObject *const *arguments, view *record) {
     int depth = depth_of(arguments[0]);
-    PyObject *pages, *occupied;
     view group;
-    return depth != 0 && view_of(arguments[2], "a group", &group) && take_held(arguments[1], &pages, &occupied) &&
-           find_record(pages, occupied, depth, group, record);
+    return depth != 0 && view_of(arguments[2], "a group", &group) && are_pages(arguments[1], depth) &&
+           find_record(arguments[1], depth, group, record);
 }
 
-/* read_record(depth, held, group) -> the record, or None */
+/* read_record(depth, pages, group) -> the record, or None */
 FASTCALL(kernel_read_record) {
     (void)module;
     view record;
@@ -225,7 +210,7 @@ FASTCALL(kernel_read_record) {
                             : PyBytes_FromStringAndSize((const char *)record.data, (Py_ssize_t)record.size);
 }
 
-/* read_item(depth, held, group, item) -> the value, or None */
+/* read_item(depth, pages, group, item) -> the value, or None */
 FASTCALL(kernel_read_item) {
     (void)module;
     view record, item, value = {NULL, 0};
@@ -238,4 +223,47 @@ FASTCALL(kernel_read_item) {
     }
     return value.data == NULL ? Py_NewRef(Py_None)
                               : PyBytes_FromStringAndSize((const char *)value.data, (Py_ssize_t)value.size);
+}
+
+/* Put one page in its place, and note its bucket if it becomes empty or stops being so; 0 with an exception. */
+static int put_page(PyObject *pages, uint32_t bucket, PyObject *page, PyObject *moved) {
+    PyObject *before = PyList_GetItem(pages, (Py_ssize_t)bucket);
+    view old = {NULL, 0}, new;
+    if (before == NULL || !view_of(page, "a page", &new) || (before != Py_None && !view_of(before, "a page", &old))) {
+        return 0;
+    }
+    if ((old.size > 0) != (new.size > 0)) {
+        PyObject *number = PyLong_FromUnsignedLong(bucket);
+        int noted = number != NULL && PyList_Append(moved, number) == 0;
+        Py_XDECREF(number);
+        if (!noted) {
+            return 0;
+        }
+    }
+    return PyList_SetItem(pages, (Py_ssize_t)bucket, Py_NewRef(page)) == 0;
+}
+
+/* put_pages(pages, nodes, new) -> the buckets that become empty or stop being so, in order */
+FASTCALL(kernel_put_pages) {
+    (void)module;
+    view nodes;
+    if (!counted("put_pages", count, 3) || !view_of(arguments[1], "nodes", &nodes)) {
+        return NULL;
+    }
+    if (!PyList_Check(arguments[0]) || !PyList_Check(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "pages must be lists");
+        return NULL;
+    }
+    if (nodes.size % NODE_BYTES != 0 || nodes.size / NODE_BYTES != (size_t)PyList_Size(arguments[2])) {
+        PyErr_SetString(PyExc_ValueError, "there is one page for each node");
+        return NULL;
+    }
+    PyObject *moved = PyList_New(0);
+    for (size_t at = 0; moved != NULL && at < nodes.size; at += NODE_BYTES) {
+        PyObject *page = PyList_GetItem(arguments[2], (Py_ssize_t)(at / NODE_BYTES));
+        if (page == NULL || !put_page(arguments[0], load_u32(nodes.data + at), page, moved)) {
+            Py_CLEAR(moved);
+        }
+    }
+    return moved;
 }

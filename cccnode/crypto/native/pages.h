@@ -31,11 +31,12 @@ size_t write_listing(uint8_t *at, int depth, uint32_t bucket, view page);
 /* The bucket that a group lies in. */
 uint32_t bucket_of(int depth, view group);
 
-/* Take (pages, occupied) apart; both are borrowed.  0 with an exception for anything else. */
-int take_held(PyObject *held, PyObject **pages, PyObject **occupied);
+/* Whether this is a list with a place for each bucket: its page, or None if it must be cached first.  0 with an
+ * exception for anything else. */
+int are_pages(PyObject *pages, int depth);
 
 /* A group's record, empty if there is none, borrowed from its page.  0 with an exception otherwise: KeyError(bucket) if
  * the page must be cached first. */
-int find_record(PyObject *pages, PyObject *occupied, int depth, view group, view *record);
+int find_record(PyObject *pages, int depth, view group, view *record);
 
 #endif

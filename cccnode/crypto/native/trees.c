@@ -43,10 +43,11 @@ PyMethodDef trees_functions[] = {
     ENTRY(put_nodes, "put_nodes(level, nodes)"),
     ENTRY(make_page, "make_page(rows)"),
     ENTRY(page_hash, "page_hash(depth, bucket, page)"),
-    ENTRY(read_record, "read_record(depth, held, group)"),
-    ENTRY(read_item, "read_item(depth, held, group, item)"),
+    ENTRY(read_record, "read_record(depth, pages, group)"),
+    ENTRY(read_item, "read_item(depth, pages, group, item)"),
+    ENTRY(put_pages, "put_pages(pages, nodes, new)"),
     ENTRY(by_bucket, "by_bucket(depth, writes)"),
-    ENTRY(write_buckets, "write_buckets(prefix, depth, limits, held, staged, block, start, count)"),
+    ENTRY(write_buckets, "write_buckets(prefix, depth, limits, pages, staged, block, start, count)"),
     {NULL, NULL, 0, NULL},
 };
 

@@ -87,6 +87,7 @@ FASTCALL(kernel_make_page);     /* pages.c */
 FASTCALL(kernel_page_hash);     /* pages.c */
 FASTCALL(kernel_read_record);   /* pages.c */
 FASTCALL(kernel_read_item);     /* pages.c */
+FASTCALL(kernel_put_pages);     /* pages.c */
 FASTCALL(kernel_by_bucket);     /* ordering.c */
 FASTCALL(kernel_write_buckets); /* writing.c */
 

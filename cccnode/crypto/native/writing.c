@@ -31,10 +31,8 @@ typedef struct {
     view prefix; /* of the engine's keys */
     int depth;
     limits limit;
-    PyObject *pages;               /* cached buckets */
-    Py_buffer occupied;            /* 1 for each bucket that has groups */
-    PyObject *new_pages, *moved;   /* dictionaries to fill; moved: buckets that become empty or stop being so */
-    PyObject *puts;                /* list to extend: (engine key, record or None) */
+    PyObject *pages;               /* list: the page of each bucket, or None if it is not cached */
+    PyObject *new_pages, *puts;    /* lists to extend: pages; (engine key, record or None) */
     PyObject *groups, *mappings;   /* tuples: the groups in order, their changes */
     view places;                   /* their buckets */
     pairs before, changes, after;  /* of one group */
@@ -203,7 +201,7 @@ static int add_node(writer *w, uint32_t bucket) {
 }
 
 /* Put the merged page where all that depends on it finds it. */
-static int store(writer *w, PyObject *number, uint32_t bucket, size_t before) {
+static int store(writer *w, uint32_t bucket, size_t before) {
     view page = {w->page.at, w->page.size};
     if (!add_node(w, bucket)) {
         return 0;
@@ -213,32 +211,31 @@ static int store(writer *w, PyObject *number, uint32_t bucket, size_t before) {
         return 0;
     }
     w->growth += (Py_ssize_t)page.size - (Py_ssize_t)before;
-    int done = PyDict_SetItem(w->new_pages, number, bytes) == 0 &&
-               ((before > 0) == (page.size > 0) || PyDict_SetItem(w->moved, number, Py_None) == 0);
+    int done = PyList_Append(w->new_pages, bytes) == 0;
     Py_DECREF(bytes);
     return done;
 }
 
 /* Write one bucket, with the page that is cached; DAMAGED leaves everything as it was. */
-static verdict write_bucket(writer *w, PyObject *number, uint32_t bucket, Py_ssize_t start, Py_ssize_t end) {
-    PyObject *page = PyDict_GetItemWithError(w->pages, number);
-    view before = {(const uint8_t *)"", 0};
-    if (PyErr_Occurred() || (page != NULL && !view_of(page, "a page", &before))) {
+static verdict write_bucket(writer *w, uint32_t bucket, Py_ssize_t start, Py_ssize_t end) {
+    PyObject *page = PyList_GetItem(w->pages, (Py_ssize_t)bucket);
+    view before;
+    if (page == NULL || page == Py_None) {
+        return page == NULL ? FAILED : DAMAGED;
+    }
+    if (!view_of(page, "a page", &before)) {
         return FAILED;
     }
-    if (page == NULL && ((const uint8_t *)w->occupied.buf)[bucket] != 0) {
-        return DAMAGED;
-    }
-    Py_XINCREF(page);
+    Py_INCREF(page);
     Py_ssize_t puts = PyList_Size(w->puts);
     verdict found = merge_page(w, bucket, before, start, end);
-    if (found == SOUND && w->changed && !store(w, number, bucket, before.size)) {
+    if (found == SOUND && w->changed && !store(w, bucket, before.size)) {
         found = FAILED;
     }
     if (found == DAMAGED && PyList_SetSlice(w->puts, puts, PyList_Size(w->puts), NULL) < 0) {
         found = FAILED;
     }
-    Py_XDECREF(page);
+    Py_DECREF(page);
     return found;
 }
 
@@ -257,9 +254,7 @@ static Py_ssize_t write_from(writer *w, Py_ssize_t start, Py_ssize_t count) {
             PyErr_SetString(PyExc_ValueError, "a bucket beyond the tree");
             return -1;
         }
-        PyObject *number = PyLong_FromUnsignedLong(bucket);
-        verdict found = number == NULL ? FAILED : write_bucket(w, number, bucket, start, end);
-        Py_XDECREF(number);
+        verdict found = write_bucket(w, bucket, start, end);
         if (found != SOUND) {
             return found == FAILED ? -1 : start;
         }
@@ -270,20 +265,18 @@ static Py_ssize_t write_from(writer *w, Py_ssize_t start, Py_ssize_t count) {
 
 /* Check the arguments of write_buckets.  They stay borrowed: the caller of a function keeps its arguments alive, and
  * tuples do not change. */
-static int open_writer(writer *w, PyObject *const *arguments, PyObject **occupied) {
+static int open_writer(writer *w, PyObject *const *arguments) {
     PyObject *places;
-    for (int i = 2; i < 6; i++) {
-        if (!PyTuple_Check(arguments[i])) {
-            PyErr_SetString(PyExc_TypeError, "limits, held, staged and block must be tuples");
-            return 0;
-        }
+    if (!PyTuple_Check(arguments[2]) || !PyTuple_Check(arguments[4]) || !PyTuple_Check(arguments[5])) {
+        PyErr_SetString(PyExc_TypeError, "limits, staged and block must be tuples");
+        return 0;
     }
     if (!view_of(arguments[0], "the prefix", &w->prefix) || (w->depth = depth_of(arguments[1])) == 0 ||
         !PyArg_ParseTuple(arguments[2], "lll;limits are (items, name bytes, value bytes)", &w->limit.items,
                           &w->limit.name_bytes, &w->limit.value_bytes) ||
-        !PyArg_ParseTuple(arguments[3], "O!O;held is (pages, occupied)", &PyDict_Type, &w->pages, occupied) ||
-        !PyArg_ParseTuple(arguments[4], "O!O!O!;staged is (pages, moved, puts)", &PyDict_Type, &w->new_pages,
-                          &PyDict_Type, &w->moved, &PyList_Type, &w->puts) ||
+        !are_pages(arguments[3], w->depth) ||
+        !PyArg_ParseTuple(arguments[4], "O!O!;staged is (pages, puts)", &PyList_Type, &w->new_pages, &PyList_Type,
+                          &w->puts) ||
         !PyArg_ParseTuple(arguments[5], "O!O!O;a block is (groups, changes, buckets)", &PyTuple_Type, &w->groups,
                           &PyTuple_Type, &w->mappings, &places) ||
         !view_of(places, "the buckets of a block", &w->places)) {
@@ -294,6 +287,7 @@ static int open_writer(writer *w, PyObject *const *arguments, PyObject **occupie
         PyErr_SetString(PyExc_ValueError, "limits that records cannot hold");
         return 0;
     }
+    w->pages = arguments[3];
     if (w->places.size != 4 * (size_t)PyTuple_Size(w->groups) || PyTuple_Size(w->groups) != PyTuple_Size(w->mappings)) {
         PyErr_SetString(PyExc_ValueError, "a block has changes and a bucket for each group");
         return 0;
@@ -301,13 +295,13 @@ static int open_writer(writer *w, PyObject *const *arguments, PyObject **occupie
     return 1;
 }
 
-/* write_buckets(prefix, depth, limits, held, staged, block, start, count) -> (next, growth, nodes) */
+/* write_buckets(prefix, depth, limits, pages, staged, block, start, count) -> (next, growth, nodes) */
 FASTCALL(kernel_write_buckets) {
     (void)module;
     writer w;
-    PyObject *occupied, *result = NULL;
+    PyObject *result = NULL;
     memset(&w, 0, sizeof w);
-    if (!counted("write_buckets", count, 8) || !open_writer(&w, arguments, &occupied)) {
+    if (!counted("write_buckets", count, 8) || !open_writer(&w, arguments)) {
         return NULL;
     }
     Py_ssize_t start = PyLong_AsSsize_t(arguments[6]), groups = PyErr_Occurred() ? -1 : PyLong_AsSsize_t(arguments[7]);
@@ -317,20 +311,12 @@ FASTCALL(kernel_write_buckets) {
         }
         return NULL;
     }
-    if (PyObject_GetBuffer(occupied, &w.occupied, PyBUF_SIMPLE) < 0) {
-        return NULL;
+    Py_ssize_t next = write_from(&w, start, groups);
+    if (next >= 0) {
+        hash_waiting(&w);
+        const char *nodes = w.nodes.size > 0 ? (const char *)w.nodes.at : ""; /* y# takes NULL for None */
+        result = Py_BuildValue("nny#", next, w.growth, nodes, (Py_ssize_t)w.nodes.size);
     }
-    if (w.occupied.len != (Py_ssize_t)1 << w.depth) {
-        PyErr_SetString(PyExc_ValueError, "occupied has one byte for each bucket");
-    } else {
-        Py_ssize_t next = write_from(&w, start, groups);
-        if (next >= 0) {
-            hash_waiting(&w);
-            const char *nodes = w.nodes.size > 0 ? (const char *)w.nodes.at : ""; /* y# takes NULL for None */
-            result = Py_BuildValue("nny#", next, w.growth, nodes, (Py_ssize_t)w.nodes.size);
-        }
-    }
-    PyBuffer_Release(&w.occupied);
     PyMem_Free(w.before.at);
     PyMem_Free(w.changes.at);
     PyMem_Free(w.after.at);
