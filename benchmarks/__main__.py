@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import block_validation, catch_up, consensus, network, signatures, state_commit
+from benchmarks import block_validation, catch_up, consensus, memory, network, signatures, state_commit
 from benchmarks.report import Benchmark, emit
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -15,6 +15,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     consensus.BENCHMARK,
     network.BENCHMARK,
     catch_up.BENCHMARK,
+    memory.BENCHMARK,
 )
 
 

@@ -39,6 +39,7 @@ class Metrics:
         self.block_interval = histogram("consensus_block_interval_seconds", "Header time between blocks")
 
         self.transactions = counter("ledger_transactions_total", "Decided transactions", "result")
+        self.window = gauge("ledger_window_transactions", "Ids in the duplicate window")
         self.stage_seconds = counter("node_stage_cpu_seconds_total", "Processor time by stage of the work", "stage")
         self.stage_items = counter("node_stage_items_total", "Transactions that went through a stage", "stage")
 

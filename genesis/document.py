@@ -7,10 +7,12 @@ file, named by its SHA-256 in the document.
 """
 
 import json
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 import msgspec
@@ -174,6 +176,10 @@ class Document(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     features: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
 
 
+Lines = Callable[[], Iterator[bytes]]
+"""Reads a file from its begin, each line with its end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Genesis:
     """A checked document together with its allocation file: what modules write the first state from."""
@@ -181,7 +187,7 @@ class Genesis:
     document: Document
     chain: bytes
     """The chain id."""
-    allocation: tuple[AccountEntry, ...] = ()
+    allocation: Iterable[AccountEntry] = ()
 
     @property
     def parameters(self) -> dict[Name, dict[Name, int | str | bool]]:
@@ -225,15 +231,31 @@ def allocation_bytes(accounts: Iterable[AccountEntry]) -> tuple[AllocationEntry,
     return AllocationEntry(sha256=sha256(raw).hexdigest(), accounts=len(rows)), raw
 
 
-def read_genesis(raw: bytes, allocation: bytes | None = None) -> Genesis:
-    """A genesis from the bytes of its file, and of its allocation file where it names one.
+def read_outline(raw: bytes) -> Genesis:
+    """A genesis without its allocation: all that a node needs when its first state is written.
 
     Raises:
         Fault: genesis/INVALID, whose `errors` list everything that is wrong.
     """
     document = read_document(raw)
-    entries = _read_allocation(document.allocation, allocation)
-    genesis = Genesis(document=document, chain=chain_id(document), allocation=entries)
+    return Genesis(document=document, chain=chain_id(document))
+
+
+def read_genesis(raw: bytes, allocation: bytes | Lines | None = None) -> Genesis:
+    """A genesis from the bytes of its file, and of its allocation file where it names one.
+
+    An allocation that comes as lines is not kept in memory, but read at each pass over the accounts, where it has one
+    account a line as `allocation_bytes` makes it.
+
+    Raises:
+        Fault: genesis/INVALID, whose `errors` list everything that is wrong.
+    """
+    document = read_document(raw)
+    entry = document.allocation
+    rows = _read_lines(entry, allocation) if entry is not None and callable(allocation) else None
+    if rows is None:
+        rows = _read_allocation(entry, b"".join(allocation()) if callable(allocation) else allocation)
+    genesis = Genesis(document=document, chain=chain_id(document), allocation=rows)
     errors = [*_account_problems(genesis), *_supply_problems(genesis)]
     if errors:
         raise _invalid(errors)
@@ -280,6 +302,49 @@ def _json(raw: bytes, what: str) -> Any:
         return value  # noqa: TRY300 - what is above may refuse it
     except (ValueError, RecursionError) as error:
         raise _invalid([f"{what}: {error}"]) from None
+
+
+class _Rows:
+    """The accounts of a file with one of them a line: as values, a million would take 700 MB."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[AccountEntry]:
+        """Each account.
+
+        Raises:
+            ValueError: the file has another layout, or a line is no account.
+        """
+        lines = self._lines()
+        if next(lines, b"") != b"[\n":
+            raise ValueError("not one account a line")
+        for line in lines:
+            if line.endswith(b",\n"):
+                yield _ROW.decode(line[:-2])
+                continue
+            yield _ROW.decode(line)
+            if (next(lines, b""), next(lines, b"")) == (b"]\n", b""):
+                return
+            break
+        raise ValueError("not one account a line")
+
+
+_ROW: Final = msgspec.json.Decoder(AccountEntry)
+
+
+def _read_lines(entry: AllocationEntry, lines: Lines) -> Iterable[AccountEntry] | None:
+    """The accounts of a file as `allocation_bytes` makes it; None if it is another, or not what the entry names."""
+    digest, size = sha256(), 0
+    for line in lines():
+        digest.update(line)
+        size += len(line)
+    rows = _Rows(lines)
+    try:
+        good = sum(1 for _ in rows) == entry.accounts
+    except (ValueError, RecursionError):
+        return None
+    return rows if good and size <= ALLOCATION_BYTES_MAX and digest.hexdigest() == entry.sha256 else None
 
 
 def _read_allocation(entry: AllocationEntry | None, raw: bytes | None) -> tuple[AccountEntry, ...]:
@@ -337,7 +402,7 @@ def _asset_problems(document: Document) -> Iterator[str]:
 def _account_problems(genesis: Genesis) -> Iterator[str]:
     organisations = {entry.name for entry in genesis.document.organisations}
     assets = {asset.id for asset in genesis.document.assets}
-    yield from _twice("account keys", (row.key for entry in genesis.accounts for row in entry.keys))
+    yield from _repeated_keys(genesis)
     for entry in genesis.accounts:
         where = f"account of key {entry.keys[0].key}"
         weight = sum(row.weight for row in entry.keys)
@@ -349,6 +414,19 @@ def _account_problems(genesis: Genesis) -> Iterator[str]:
             yield f"{where}: no asset {name}"
         for row in entry.keys:
             yield from _weak(row.key, where)
+
+
+def _repeated_keys(genesis: Genesis) -> Iterator[str]:
+    """Keys that stand twice.  Only those whose first eight bytes do are counted: a million keys are large."""
+    begins = sorted(array("Q", (_begin(row) for entry in genesis.accounts for row in entry.keys)))
+    twice = {one for one, following in pairwise(begins) if one == following}
+    if twice:
+        keys = (row.key for entry in genesis.accounts for row in entry.keys if _begin(row) in twice)
+        yield from _twice("account keys", keys)
+
+
+def _begin(row: KeyEntry) -> int:
+    return int(row.key[:16], 16)
 
 
 def _supply_problems(genesis: Genesis) -> Iterator[str]:

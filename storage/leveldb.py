@@ -28,6 +28,10 @@ BLOCK_CACHE_BYTES: Final = 32 << 20
 """LevelDB's own cache of uncompressed blocks; the state has its own above it, so this one stays small."""
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Memory table: several full blocks, so that a block's batch does not wait for a compaction."""
+OPEN_FILES_MAX: Final = 74
+"""LevelDB's least: 64 tables of 2 MiB, which it maps into memory.  By default a thousand would stay mapped, and a node
+whose state and receipts grow, or that reads the receipts of a full duplicate window at its start, would seem to need
+gigabytes.  Opening a table again costs 50 us, and almost all reads of the state come from its own cache."""
 _BLOOM_BITS: Final = 10
 
 # LevelDB reports text, not error numbers.
@@ -56,6 +60,7 @@ class LevelDB:
                 create_if_missing=True,
                 lru_cache_size=BLOCK_CACHE_BYTES,
                 write_buffer_size=WRITE_BUFFER_BYTES,
+                max_open_files=OPEN_FILES_MAX,
                 bloom_filter_bits=_BLOOM_BITS,
                 compression=None,  # Keys, hashes and signatures do not shrink; trying costs 2 us a transaction.
             )

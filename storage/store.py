@@ -7,6 +7,7 @@ the receipts and `applied`.  After a crash the blocks above `applied` are execut
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, Self
 
 from msgspec.structs import replace
@@ -28,6 +29,11 @@ from storage.state import CACHE_BYTES, Staging, State, Writes
 
 FORMAT: Final = 1
 """Version of everything under `data/`; a program refuses a higher one."""
+
+PREPARING: Final = "preparing"
+"""Name of the mark that stands while the first state is being written."""
+_FORGOTTEN: Final = 10_000
+"""Keys deleted at once."""
 
 _NOTHING: Final[Mapping[bytes, bytes]] = {}
 _NO_META: Final[Mapping[str, bytes]] = {}
@@ -95,6 +101,8 @@ class Store:
     def __init__(self, disk: Disk, engine: Engine, *, depth: int, cache_bytes: int) -> None:
         self._engine = engine
         self._applied = self._get_noun(keys.APPLIED, Applied)
+        if self._applied is None and self.meta(PREPARING) is not None:
+            _forget_state(engine)
         root = None if self._applied is None else self._applied.state_root
         self.state = State.open(engine, depth=depth, root=root, cache_bytes=cache_bytes)
         self.blocks = BlockFile.open(disk)
@@ -125,6 +133,16 @@ class Store:
         """The newest executed block; None before `initialise`."""
         return self._applied
 
+    def prepare(self, writes: Writes) -> None:
+        """Write a part of the first state, before `initialise` ends it with the rest.  Blocks until durable.
+
+        If that never comes, because the node is stopped before, the next start begins anew.
+        """
+        assert self._applied is None, "a store is initialised once"
+        staged = self.state.stage(writes).finish()
+        self._engine.write([(keys.meta(PREPARING), b""), *staged.puts], sync=True)
+        self.state.adopt(staged)
+
     def initialise(
         self,
         header: Header,
@@ -138,6 +156,7 @@ class Store:
         assert self._applied is None, "a store is initialised once"
         block = FinalBlock(header=header, batches=(), certificate=None, justification=())
         staged = self._stage(block, id_of(header), writes, [], merkle.EMPTY_ROOT, ahead, epoch_records, meta).finish()
+        staged.puts.append((keys.meta(PREPARING), None))
         self._write_state(staged)
         return self.adopt(staged)
 
@@ -331,6 +350,13 @@ class Store:
             return decode_trusted(kind, raw)
         except DecodeError as error:
             raise fault(STATE_CORRUPT, key=key, reason=str(error)) from error
+
+
+def _forget_state(engine: Engine) -> None:
+    """Delete the part of a first state whose rest was never written."""
+    rows = engine.iterate(keys.GROUP)
+    while part := [(key, None) for key, _ in islice(rows, _FORGOTTEN)]:
+        engine.write(part, sync=True)
 
 
 def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> None:

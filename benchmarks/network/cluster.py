@@ -84,6 +84,11 @@ class Node:
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
+    def file_mb(self) -> float:
+        """How much of the memory in use are pages of files: programs, libraries, tables of LevelDB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("RssFile:")[2].split()[0]) / 1024
+
     def metrics(self) -> dict[tuple[str, str], float]:
         """Everything under /metrics, by name and value of the first label."""
         with urllib.request.urlopen(f"http://{self._ops}/metrics", timeout=30) as answer:

@@ -38,6 +38,9 @@ def _fastest(function: _F) -> _F:
 CELLS: Final[Any] = getattr(_EXTENSION, "Cells", None)
 """The native class behind `cccnode.ledger.state.Overlay`, or None; `cccnode.ledger.cells` defines what it does."""
 
+IDS: Final[Any] = getattr(_EXTENSION, "Ids", None)
+"""The native class behind `cccnode.ledger.window.Window`, or None; `cccnode.ledger.ids` defines what it does."""
+
 tagged_many = _fastest(trees.tagged_many)
 list_root = _fastest(trees.list_root)
 parents = _fastest(trees.parents)

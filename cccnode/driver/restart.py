@@ -2,12 +2,10 @@
 
 from collections import deque
 
-from cccnode.codec import decode_trusted
-from cccnode.crypto.hashing import ZERO
 from cccnode.driver.chain import ROOTS_KEPT, Chain, Roots
+from cccnode.ledger.receipts import decided_ids
 from cccnode.ledger.window import Window
 from cccnode.types.block import Header
-from cccnode.types.receipt import Receipt
 from cccnode.types.validators import EpochRecord
 from consensus.config import Root
 from storage.store import Store
@@ -73,16 +71,16 @@ def rebuild_chain(store: Store, record: EpochRecord) -> Chain:
 
 
 def rebuild_window(store: Store, record: EpochRecord) -> Window:
-    """The duplicate window out of stored receipts (J5)."""
+    """The duplicate window out of stored receipts (J5): one block after the other, for millions of ids are many."""
     applied = store.applied
     assert applied is not None, "the store is initialised"
     lifetime = record.limits.tx_lifetime_max_ms
-    blocks: list[tuple[int, int, list[bytes]]] = []
+    times: list[tuple[int, int]] = []
     for height in range(applied.height, 0, -1):
         header = store.header(height)
         if header is None or header.time_ms <= applied.time_ms - lifetime:
             break
-        receipts = store.receipts(height) or []
-        ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
-        blocks.append((height, header.time_ms, [tx_id for tx_id in ids if tx_id != ZERO]))
-    return Window.rebuilt(lifetime, reversed(blocks))
+        times.append((height, header.time_ms))
+    return Window.rebuilt(
+        lifetime, ((height, time_ms, decided_ids(store.receipts(height) or ())) for height, time_ms in reversed(times))
+    )

@@ -5,7 +5,7 @@ reference pages and the tests that every module must pass.  A module therefore n
 city's tuple, and no change elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -115,6 +115,8 @@ class Module:
     parameters: type[Noun] | None = None
     """What genesis may set for it; see `cccnode.ledger.parameters`."""
     genesis: Callable[[Overlay, Any], None] | None = None
-    """Writes the first state out of the genesis; raises `Fault` (genesis/INVALID)."""
+    """Writes the first state out of the genesis, without its accounts; raises `Fault` (genesis/INVALID)."""
+    genesis_accounts: Callable[[Overlay, Any, Sequence[Any]], None] | None = None
+    """Writes a part of the genesis accounts, in their order, after all modules wrote the rest."""
     end_block: Callable[[Context], None] | None = None
     """Runs after the last transaction of every block, in the order of the registry."""

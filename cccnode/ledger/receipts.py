@@ -3,15 +3,24 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from cccnode.codec import decode_trusted
 from cccnode.crypto.hashing import ZERO
 from cccnode.types.errors import TX_INSUFFICIENT_FEE_BALANCE
 from cccnode.types.receipt import OK, Receipt
+from cccnode.types.scalars import Hash
 
 Outcome = Literal["ok", "failed", "refused"]
 
 _REFUSED = range(100, 120)
 """Codes of the `tx/` rows: the transaction was decided before any message ran."""
+
+
+class _OnlyId(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first field of a receipt: a start that reads three million of them need not make their events."""
+
+    tx_id: Hash
 
 
 def decode_receipt(raw: bytes) -> Receipt:
@@ -21,7 +30,7 @@ def decode_receipt(raw: bytes) -> Receipt:
 
 def decided_ids(receipts: Sequence[bytes]) -> tuple[bytes, ...]:
     """The transaction ids of a block's receipts: what the duplicate window is rebuilt from at start (J5)."""
-    ids = (decode_receipt(raw).tx_id for raw in receipts)
+    ids = (decode_trusted(_OnlyId, raw).tx_id for raw in receipts)
     return tuple(tx_id for tx_id in ids if tx_id != ZERO)
 
 

@@ -5,7 +5,8 @@ in it) and never changes.  Two modules that claim the same number, name, tag, co
 stop the program at import.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol, Union
 
 import msgspec
@@ -31,6 +32,8 @@ from cccnode.types.transaction import Transaction
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What the decoder raises."""
 _encode = codec.encode
+GENESIS_ACCOUNTS = 10_000
+"""Accounts of a genesis that are written at once: what a million would take in memory is not there at one time."""
 _MESSAGES_FIELD = 7
 """Index of the messages in an encoded transaction."""
 
@@ -51,6 +54,10 @@ class GenesisDocument(Protocol):
     @property
     def parameters(self) -> Values:
         """Parameter values by module and name."""
+
+    @property
+    def accounts(self) -> Iterable[Any]:
+        """Every account that exists from the beginning."""
 
 
 class Registry:
@@ -142,12 +149,35 @@ class Registry:
         return self.queries[method].answer(Overlay(view), params)
 
     def genesis_writes(self, genesis: GenesisDocument) -> Writes:
-        """The first state: every module's genesis hook over an empty state, in order.
+        """The first state at once.
 
         Raises:
             Fault: genesis/INVALID, whose `errors` list what all modules found wrong.
         """
-        state = Overlay(DictState())
+        state = DictState()
+        for writes in self.genesis_parts(genesis, state):
+            state.apply(writes)
+        return {group: {**items} for group, items in state.groups.items()}
+
+    def genesis_parts(self, genesis: GenesisDocument, view: StateView) -> Iterator[Writes]:
+        """The first state in parts; `view` must show each before the next is asked for, and be empty at first.
+
+        Raises:
+            Fault: genesis/INVALID, whose `errors` list what all modules found wrong; before the first part.
+        """
+        yield self._genesis_head(genesis, view)
+        accounts = iter(genesis.accounts)
+        while entries := [*islice(accounts, GENESIS_ACCOUNTS)]:
+            state = Overlay(view)
+            for module in self.modules:
+                if module.genesis_accounts is not None:
+                    module.genesis_accounts(state, genesis, entries)
+            state.commit()
+            yield writes_of(state)
+
+    def _genesis_head(self, genesis: GenesisDocument, view: StateView) -> Writes:
+        """Every module's genesis hook, in order."""
+        state = Overlay(view)
         errors: list[object] = [
             f"parameters.{name}: no module of that name has parameters"
             for name in sorted(genesis.parameters)

@@ -4,9 +4,15 @@ A transaction decided at t has a deadline of at most t + tx_lifetime_max, so onc
 later block can decide it again and its id may be forgotten.  Ids are grouped by block and dropped whole.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Container, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from cccnode.crypto import kernel
+from cccnode.ledger.ids import Ids
+
+_IDS: Final[type[Ids]] = kernel.IDS or Ids
 
 
 class Decided(NamedTuple):
@@ -20,32 +26,32 @@ class Decided(NamedTuple):
 class _Block(NamedTuple):
     height: int
     time_ms: int
-    ids: tuple[bytes, ...]
+    first: int
+    """Number of its first id."""
 
 
 class Window:
     """Decided ids, in memory; rebuilt from receipts at start.  Changes only through `add`, after a block is stored."""
 
-    __slots__ = ("_blocks", "_heights", "lifetime_ms")
+    __slots__ = ("_blocks", "_ids", "_next", "ids", "lifetime_ms")
 
     def __init__(self, lifetime_ms: int) -> None:
         """An empty window; `lifetime_ms` is the genesis constant tx_lifetime_max."""
         self.lifetime_ms = lifetime_ms
         self._blocks: deque[_Block] = deque()
-        self._heights: dict[bytes, int] = {}
+        self._ids = _IDS()
+        self._next = 0
+        """Number of the next id: how many were added since this window was made."""
+        self.ids: Container[bytes] = self._ids
+        """Every remembered id: what execution tests ten thousand times a block."""
 
     def __contains__(self, tx_id: bytes) -> bool:
         """Whether this id was decided within the window."""
-        return tx_id in self._heights
-
-    @property
-    def ids(self) -> Collection[bytes]:
-        """Every remembered id: what execution tests ten thousand times a block."""
-        return self._heights.keys()
+        return tx_id in self._ids
 
     def __len__(self) -> int:
         """How many ids are remembered."""
-        return len(self._heights)
+        return len(self._ids)
 
     @property
     def time_ms(self) -> int:
@@ -67,27 +73,29 @@ class Window:
         if self._blocks:
             assert height == self.height + 1, "blocks enter the window in height order"
             assert time_ms > self.time_ms, "header time grows strictly"
-        self._blocks.append(_Block(height, time_ms, tuple(ids)))
-        for tx_id in ids:
-            self._heights[tx_id] = height
+        self._ids.add(ids)
+        self._blocks.append(_Block(height, time_ms, self._next))
+        self._next += len(ids)
         while self._blocks[0].time_ms <= time_ms - self.lifetime_ms:
-            for tx_id in self._blocks.popleft().ids:
-                del self._heights[tx_id]
+            self._blocks.popleft()
+        kept = self._next - self._blocks[0].first
+        if kept < len(self._ids):
+            self._ids.drop(len(self._ids) - kept)
 
     def find(self, tx_id: bytes) -> Decided | None:
         """Where an id was decided, while it is in the window."""
-        height = self._heights.get(tx_id)
-        if height is None:
+        number = self._ids.find(tx_id)
+        if number is None:
             return None
-        block = self._blocks[height - self._blocks[0].height]
-        return Decided(height, block.ids.index(tx_id))
+        block = self._blocks[bisect_right(self._blocks, number, key=_first) - 1]
+        return Decided(block.height, number - block.first)
 
     def expired(self, tx_id: bytes, valid_until_ms: int) -> bool:
         """Whether an id without a receipt in the index can never be decided any more (J6).
 
         Ask the index first: a transaction decided early in its life leaves the window before its deadline is final.
         """
-        return tx_id not in self._heights and self.time_ms >= valid_until_ms
+        return tx_id not in self._ids and self.time_ms >= valid_until_ms
 
     @classmethod
     def rebuilt(cls, lifetime_ms: int, blocks: Iterable[tuple[int, int, Sequence[bytes]]]) -> "Window":
@@ -96,3 +104,7 @@ class Window:
         for height, time_ms, ids in blocks:
             window.add(height, time_ms, ids)
         return window
+
+
+def _first(block: _Block) -> int:
+    return block.first

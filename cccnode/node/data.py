@@ -1,6 +1,8 @@
 """The data of a node: made once, opened at every start, refused where it is another's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +11,11 @@ from cccnode.city.registry.record import epoch_record, next_record
 from cccnode.codec import DecodeError, decode_trusted, encode
 from cccnode.driver.execution import look_ahead
 from cccnode.driver.replica import Opened, OpenedJournal
-from cccnode.ledger.state import DictState
 from cccnode.types.block import Header
 from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, RESTART_SIGNED, Fault, fault
 from cccnode.types.restart import EPOCHS_SKIPPED
 from consensus.records import Record, decode_record
-from genesis.document import Genesis, read_document, read_genesis
+from genesis.document import Genesis, read_document, read_genesis, read_outline
 from genesis.header import genesis_header
 from storage.batches import BatchStore
 from storage.files import Disk, RealDisk
@@ -60,13 +61,30 @@ def read_home_genesis(path: Path) -> Genesis:
     Raises:
         Fault: genesis/INVALID, or what the disk answers.
     """
-    try:
+    with _named(path):
         raw = path.read_bytes()
-        allocation = None
         entry = read_document(raw).allocation
-        if entry is not None and (file := path.parent / entry.file_name).exists():
-            allocation = file.read_bytes()
-        return read_genesis(raw, allocation)
+        allocation = None if entry is None else path.parent / entry.file_name
+        if allocation is None or not allocation.exists():
+            return read_genesis(raw)
+        return read_genesis(raw, partial(_lines, allocation))
+
+
+def read_home_outline(path: Path) -> Genesis:
+    """The same without the accounts of its allocation file: all that a node needs that has its first state.
+
+    Raises:
+        Fault: genesis/INVALID, or what the disk answers.
+    """
+    with _named(path):
+        return read_outline(path.read_bytes())
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say which genesis document could not be read."""
+    try:
+        yield
     except OSError as error:
         raise fault(DISK_FAILED, path=str(path), reason=str(error)) from error
     except Fault as invalid:
@@ -74,17 +92,21 @@ def read_home_genesis(path: Path) -> Genesis:
         raise
 
 
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from file
+
+
 def initialise(store: Store, genesis: Genesis) -> Header:
     """Write the first state if the store is empty; return the genesis header."""
     if store.applied is None:
-        writes = CITY.genesis_writes(genesis)
-        first_state = DictState()
-        first_state.apply(writes)
-        record = epoch_record(first_state, 0)
-        header = genesis_header(genesis, state_root=store.state.stage(writes).finish().root, record=record)
-        ahead, records = look_ahead(next_record(first_state, record), record)
+        for writes in CITY.genesis_parts(genesis, store.state):
+            store.prepare(writes)
+        record = epoch_record(store.state, 0)
+        header = genesis_header(genesis, state_root=store.state.root, record=record)
+        ahead, records = look_ahead(next_record(store.state, record), record)
         records[header.epoch_record_hash] = encode(record)
-        store.initialise(header, writes, ahead=ahead, epoch_records=records)
+        store.initialise(header, {}, ahead=ahead, epoch_records=records)
         return header
     stored = store.header(0)
     assert stored is not None, "the genesis header is kept for ever"

@@ -58,6 +58,7 @@ class Measuring:
         metrics.validators.set(len(status.validators))
         metrics.validators_reachable.set(sum(validator.reachable for validator in status.validators))
         metrics.behind.set(status.behind)
+        metrics.window.set(len(self._replica.window))
         metrics.mempool.set(status.mempool)
         metrics.peers.set(status.peers)
         skews = [peer.clock_skew_ms for peer in self._service.peers() if peer.clock_skew_ms is not None]

@@ -25,7 +25,7 @@ from cccnode.node import signatures
 from cccnode.node.addresses import KeptAddresses
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
-from cccnode.node.data import initialise, open_data, read_home_genesis
+from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
 from cccnode.node.indexing import Indexer
 from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say_who_waits, served_files
 from cccnode.node.keyring import unlock
@@ -93,7 +93,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     """Open everything in order; `stack` closes it in reverse, also when a later part fails."""
     node_key, consensus_keys = unlock(config)
     consensus_keys.watch(runtime)
-    genesis = read_home_genesis(config.home.genesis_file)
+    genesis = read_home_outline(config.home.genesis_file)
     disk = RealDisk(config.home.data)
     stack.callback(disk.close)
     engine = _open_engine(config)
@@ -114,7 +114,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     except Fault as refused:
         refused.values.setdefault("data", str(config.home.data))
         raise
-    header = initialise(store, genesis)
+    header = initialise(store, genesis if store.applied is not None else read_home_genesis(config.home.genesis_file))
     card = home_card(config.home)
     guard = CheckpointGuard(store, card.checkpoint) if card is not None else None
     directory = Directory(

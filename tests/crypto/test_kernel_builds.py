@@ -17,6 +17,8 @@ TESTS = (
     "tests/crypto/test_kernel.py",
     "tests/crypto/test_merkle.py",
     "tests/ledger/test_cells.py",
+    "tests/ledger/test_ids.py",
+    "tests/ledger/test_window.py",
     "tests/storage/test_state.py",
 )
 RUN = """

@@ -4,7 +4,7 @@ from typing import Final
 
 from cccnode.city.bank.errors import ERRORS
 from cccnode.city.bank.fees import end_block
-from cccnode.city.bank.genesis import Params, write_genesis
+from cccnode.city.bank.genesis import Params, write_accounts, write_genesis
 from cccnode.city.bank.messages import NUMBER, BankMulti, BankTransfer
 from cccnode.city.bank.queries import (
     AssetAnswer,
@@ -79,5 +79,6 @@ MODULE: Final = Module(
     accounts=("fees", "treasury"),
     parameters=Params,
     genesis=write_genesis,
+    genesis_accounts=write_accounts,
     end_block=end_block,
 )

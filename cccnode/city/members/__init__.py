@@ -3,7 +3,7 @@
 from typing import Final
 
 from cccnode.city.members.errors import ERRORS
-from cccnode.city.members.genesis import write_genesis
+from cccnode.city.members.genesis import write_accounts, write_genesis
 from cccnode.city.members.messages import NUMBER, MemApply, MemRotateKeys
 from cccnode.city.members.queries import AccountAnswer, AccountParams, KeyParams, account_get, account_of_key
 from cccnode.city.members.rules import apply, rotate_keys
@@ -61,4 +61,5 @@ MODULE: Final = Module(
     errors=ERRORS,
     parameters=Params,
     genesis=write_genesis,
+    genesis_accounts=write_accounts,
 )

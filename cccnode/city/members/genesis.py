@@ -1,5 +1,7 @@
 """The first members, out of the genesis document."""
 
+from collections.abc import Sequence
+
 from cccnode.city.members.messages import WeightedKey
 from cccnode.city.members.rules import open_account
 from cccnode.city.members.state import Account, Kind, Params, Pillar, Status, write_params
@@ -9,9 +11,13 @@ from genesis.document import AccountEntry, Genesis
 
 
 def write_genesis(state: Overlay, genesis: Genesis) -> None:
-    """Open every account of the document, active from its time on."""
+    """The module's parameters."""
     write_params(state, parameters(genesis.parameters, "members", Params))
-    for entry in genesis.accounts:
+
+
+def write_accounts(state: Overlay, genesis: Genesis, entries: Sequence[AccountEntry]) -> None:
+    """Open accounts of the document, active from its time on."""
+    for entry in entries:
         open_account(state, entry.account_id(), _account(entry, genesis.document.time_ms))
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from cccnode.city.registry.blocks import end_block
 from cccnode.city.registry.errors import ERRORS
-from cccnode.city.registry.genesis import write_genesis
+from cccnode.city.registry.genesis import write_accounts, write_genesis
 from cccnode.city.registry.messages import (
     NUMBER,
     RegistryAddNode,
@@ -231,5 +231,6 @@ MODULE: Final = Module(
     errors=ERRORS,
     parameters=Params,
     genesis=write_genesis,
+    genesis_accounts=write_accounts,
     end_block=end_block,
 )

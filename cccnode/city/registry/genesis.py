@@ -1,11 +1,14 @@
 """The first organisations, validators and nodes, out of the genesis document."""
 
+from collections.abc import Sequence
+
 from cccnode.city.members.state import Pillar
 from cccnode.city.registry.policies import Params, policies_of
 from cccnode.city.registry.state import (
     NodeRecord,
     Organisation,
     Standing,
+    organisation_account,
     write_consensus_key,
     write_features,
     write_limits,
@@ -18,7 +21,7 @@ from cccnode.city.registry.state import (
 from cccnode.ledger.parameters import parameters
 from cccnode.ledger.state import Overlay
 from cccnode.types.errors import GENESIS_INVALID, fault
-from genesis.document import Genesis, OrganisationEntry
+from genesis.document import AccountEntry, Genesis, OrganisationEntry
 
 
 def write_genesis(state: Overlay, genesis: Genesis) -> None:
@@ -36,20 +39,18 @@ def write_genesis(state: Overlay, genesis: Genesis) -> None:
     document = genesis.document
     for number, entry in enumerate(document.organisations):
         _write_organisation(state, number, entry, document.time_ms)
-    for name, account in _accounts(genesis).items():
-        write_organisation_account(state, name, account)
     write_limits(state, document.limits.noun())
     write_timers(state, document.timers.noun())
     write_features(state, tuple(document.features))
 
 
-def _accounts(genesis: Genesis) -> dict[str, bytes]:
-    """The first account of kind organisation that names each organisation: it acts for it."""
-    found: dict[str, bytes] = {}
-    for entry in genesis.accounts:
-        if entry.kind == "organisation" and entry.organisation is not None:
-            found.setdefault(entry.organisation, entry.account_id())
-    return found
+def write_accounts(state: Overlay, genesis: Genesis, entries: Sequence[AccountEntry]) -> None:
+    """The first account of kind organisation that names an organisation acts for it."""
+    del genesis
+    for entry in entries:
+        name = entry.organisation
+        if entry.kind == "organisation" and name is not None and organisation_account(state, name) is None:
+            write_organisation_account(state, name, entry.account_id())
 
 
 def _write_organisation(state: Overlay, number: int, entry: OrganisationEntry, time_ms: int) -> None:

@@ -13,4 +13,6 @@ int trees_setup(PyObject *module);
 
 int cells_setup(PyObject *module); /* cells.c */
 
+int ids_setup(PyObject *module); /* ids.c */
+
 #endif
