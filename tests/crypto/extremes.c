@@ -58,11 +58,10 @@ static void apply(uint64_t operation, const uint64_t *arguments, void *result) {
     case 5: e = difference(&pa, &pb); break;
     case 6: e = twice_plus(&pa, &pb); break;
     case 7: e = twice_minus(&pa, &pb); break;
-    case 8: e = less_both(&pa, &pb, &pc); break;
-    case 9: e = twice_less(&pa, &pb, &pc); break;
-    case 11: case 12: case 13: e = through_entry(of, (int)operation - 11, 0); break;
-    case 14: e = through_entry(of, 0, 1); break;
-    case 15: e = through_entry(of, 2, 1); break;
+    case 8: e = twice_less(&pa, &pb, &pc); break;
+    case 10: case 11: case 12: e = through_entry(of, (int)operation - 10, 0); break;
+    case 13: e = through_entry(of, 0, 1); break;
+    case 14: e = through_entry(of, 2, 1); break;
     default: {
         words limb[5];
         canonical(limb, &pa);

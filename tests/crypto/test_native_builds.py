@@ -41,7 +41,6 @@ class Field:
     """What sum, difference and twice_plus return."""
     first_only: int
     """What twice_minus and twice_less return."""
-    less_both: int
     squared: int
 
     @property
@@ -58,7 +57,7 @@ class Field:
 
 TIGHT = 2**51 + 2**17
 FIELDS = {
-    "portable": Field((), "", (51,) * 5, 2**51 + 2**13, 2**54, 2**54, 2**54, 2**54, 2**54, 2**54),
+    "portable": Field((), "", (51,) * 5, 2**51 + 2**13, 2**54, 2**54, 2**54, 2**54, 2**54),
     "avx2": Field(
         ("-mavx2",),
         "avx2",
@@ -68,7 +67,6 @@ FIELDS = {
         second=3 * 2**26 + 2**20,
         summed=3 * 2**26 + 2**20,
         first_only=5 * 2**26 + 2**22,
-        less_both=2**26 + 2**18,
         squared=3 * 2**26 + 2**20,
     ),
     "ifma": Field(
@@ -80,7 +78,6 @@ FIELDS = {
         second=TIGHT,
         summed=TIGHT,
         first_only=TIGHT,
-        less_both=TIGHT,
         squared=TIGHT,
     ),
 }
@@ -94,7 +91,6 @@ OPERATIONS: tuple[tuple[str, tuple[str, ...], str, Callable[..., int]], ...] = (
     ("difference", ("product", "product"), "summed", lambda a, b: a - b),
     ("twice_plus", ("product", "product"), "summed", lambda a, b: 2 * a + b),
     ("twice_minus", ("product", "product"), "first_only", lambda a, b: 2 * a - b),
-    ("less_both", ("product",) * 3, "less_both", lambda a, b, c: a - b - c),
     ("twice_less", ("product",) * 3, "first_only", lambda a, b, c: 2 * a - b + c),
     ("canonical", ("product",), "", lambda a: a),
     ("entry: y + x", ("entry",) * 3, "entry", lambda a, b, c: a),
@@ -116,11 +112,6 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "2 * a->limb[i] + (FOUR_P[i] - b->limb[i])",
         "2 * a->limb[i] + (FOUR_P[i] / 4 - b->limb[i])",
     ),
-    "portable: less_both with the bias of one": (
-        "lanes_portable.h",
-        "(FOUR_P[i] - (b->limb[i] + c->limb[i]))",
-        "(TWO_P[i] - (b->limb[i] + c->limb[i]))",
-    ),
     "portable: a carry is cut": ("field.h", "19 * (uint64_t)(r4 >> 51)", "19 * (uint64_t)(uint32_t)(r4 >> 51)"),
     "portable: a limb of an entry loses a piece": ("point.h", "<< TOP_BITS * (i % 4);", "<< TOP_BITS * (i % 3);"),
     "avx2: the bias of a difference is too small": (
@@ -128,14 +119,13 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "o.limb[i] = PLUS(a->limb[i], MINUS(lane_every(AVX2_TWO_P[i]), b->limb[i]))",
         "o.limb[i] = PLUS(a->limb[i], MINUS(lane_every(AVX2_TWO_P[i] / 2), b->limb[i]))",
     ),
-    "avx2: less_both with the bias of one": ("lanes_avx2.h", "AVX2_FOUR_P[i]), PLUS", "AVX2_TWO_P[i]), PLUS"),
     "avx2: a carry fewer": ("lanes_avx2.h", "    CARRY_EVEN(0);\n#undef", "#undef"),
     "avx2: a limb of an entry is a bit short": ("lanes_avx2.h", "(uint64_t)0x1fff <<", "(uint64_t)0xfff <<"),
     "ifma: a limb of an entry is a bit short": ("lanes_ifma.h", "(uint64_t)0x1fff <<", "(uint64_t)0xfff <<"),
     "ifma: the bias is below what it must cover": (
         "lanes_ifma.h",
         "lane_every(IFMA_BIAS[i])",
-        "lane_every(IFMA_BIAS[i] >> 1)",
+        "lane_every(IFMA_BIAS[i] >> 3)",
     ),
     "ifma: a limb keeps one bit too many": (
         "lanes_ifma.h",

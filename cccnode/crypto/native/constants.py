@@ -132,7 +132,6 @@ def header() -> str:
         _array("2^11 p, limb by limb: added before uncarried products are subtracted (lanes_ifma.h)", "IFMA_BIAS",
                [2**11 * limb for limb in limbs51(P)]),
         _array("2p in limbs of 26 and 25 bits (lanes_avx2.h)", "AVX2_TWO_P", [2 * limb for limb in limbs25(P)]),
-        _array("4p in limbs of 26 and 25 bits", "AVX2_FOUR_P", [4 * limb for limb in limbs25(P)]),
         _array("L, the order of the base point", "ORDER", _words(L)),
         _array("L - 2^252", "ORDER_TAIL", _words(L - 2**252)[:2]),
         _array("y of every encoding of a point of order 1, 2, 4 or 8, sign bit apart; the last two are not canonical",

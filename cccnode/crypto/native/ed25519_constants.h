@@ -56,12 +56,6 @@ static const uint64_t AVX2_TWO_P[10] = {
     0x3fffffe, 0x7fffffe, 0x3fffffe, 0x7fffffe, 0x3fffffe,
 };
 
-/* 4p in limbs of 26 and 25 bits */
-static const uint64_t AVX2_FOUR_P[10] = {
-    0xfffffb4, 0x7fffffc, 0xffffffc, 0x7fffffc, 0xffffffc,
-    0x7fffffc, 0xffffffc, 0x7fffffc, 0xffffffc, 0x7fffffc,
-};
-
 /* L, the order of the base point */
 static const uint64_t ORDER[4] = {
     0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0x0, 0x1000000000000000,

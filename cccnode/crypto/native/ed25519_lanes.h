@@ -67,9 +67,9 @@ INLINE void add_multiple(points *p, const step *s) {
 }
 
 INLINE void double_points(points *p, int with_t) {
-    elements x = carried(&p->X), y = carried(&p->Y), z = carried(&p->Z), xy = sum(&p->X, &p->Y);
-    products xx = square(&x), yy = square(&y), zz = square(&z), aa = square(&xy);
-    elements h = sum(&yy, &xx), g = difference(&yy, &xx), e = less_both(&aa, &xx, &yy), f = twice_less(&zz, &yy, &xx);
+    elements x = carried(&p->X), y = carried(&p->Y), z = carried(&p->Z);
+    products xx = square(&x), yy = square(&y), zz = square(&z), xy = multiply(&x, &y); /* fewer steps than (X + Y)^2 */
+    elements h = sum(&yy, &xx), g = difference(&yy, &xx), e = sum(&xy, &xy), f = twice_less(&zz, &yy, &xx);
     p->X = multiply(&f, &e); /* f: first factor only */
     p->Y = multiply(&g, &h);
     p->Z = multiply(&f, &g);

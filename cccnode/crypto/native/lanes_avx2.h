@@ -7,7 +7,7 @@
  *   columns   of a product, before carrying: five terms of at most 2^(28.4 + 27.6) * 19, less than 2^63.
  *
  * Sums and differences are not carried: a + b is below 2^27.1, a + 2p - b below 2^27.6, 2a + b below 2^27.6; 2a + 2p - b
- * (below 2^28.1) and 2a + 2p - b + c (below 2^28.4) are first factors only; less_both carries. */
+ * (below 2^28.1) and 2a + 2p - b + c (below 2^28.4) are first factors only. */
 
 #ifndef CCCNODE_LANES_AVX2_H
 #define CCCNODE_LANES_AVX2_H
@@ -183,15 +183,6 @@ INLINE elements twice_minus(const products *a, const products *b) {
         o.limb[i] = PLUS(PLUS(a->limb[i], a->limb[i]), MINUS(lane_every(AVX2_TWO_P[i]), b->limb[i]));
     }
     return o;
-}
-
-/* a - (b + c) */
-INLINE elements less_both(const products *a, const products *b, const products *c) {
-    lane r[10];
-    EACH_LIMB {
-        r[i] = PLUS(a->limb[i], MINUS(lane_every(AVX2_FOUR_P[i]), PLUS(b->limb[i], c->limb[i])));
-    }
-    return carry(r);
 }
 
 /* 2a - (b - c); first factor only */

@@ -8,8 +8,8 @@
  *             low products and twice five high ones; 19 * (4 + 10/2) + 1 = 172 times 2^52 with one factor below 2^52.)
  *
  * Carrying is what costs beside multiplying, so it is put off: sums and differences are taken of products as they are
- * and carried once.  A difference adds 2^11 p, whose limbs are above 2^62 - 2^16 and every subtrahend (below 2^61).  The
- * largest sum is below 4 * 2^60 + 2^62 = 2^63; its carries are below 2^12, and one step of carrying in parallel leaves
+ * and carried once.  A difference adds 2^11 p, whose limbs are above 2^62 - 2^16 and every subtrahend (below 2^60).  The
+ * largest sum is below 3 * 2^60 + 2^62 < 2^63; its carries are below 2^12, and one step of carrying in parallel leaves
  * limbs below 2^51 + 19 * 2^12 < 2^51 + 2^17: tight. */
 
 #ifndef CCCNODE_LANES_IFMA_H
@@ -169,11 +169,6 @@ INLINE elements twice_plus(const products *a, const products *b) {
 /* 2a - b */
 INLINE elements twice_minus(const products *a, const products *b) {
     EACH_LIMB(PLUS(PLUS(a->limb[i], a->limb[i]), MINUS(bias, b->limb[i])));
-}
-
-/* a - (b + c) */
-INLINE elements less_both(const products *a, const products *b, const products *c) {
-    EACH_LIMB(PLUS(a->limb[i], MINUS(bias, PLUS(b->limb[i], c->limb[i]))));
 }
 
 /* 2a - (b - c) */

@@ -56,15 +56,6 @@ INLINE elements twice_minus(const products *a, const products *b) {
     return r;
 }
 
-/* a - (b + c); the subtrahend is below 2^52 + 2^14, the limbs of 4p are above 2^53 - 2^7. */
-INLINE elements less_both(const products *a, const products *b, const products *c) {
-    elements r;
-    for (int i = 0; i < 5; i++) {
-        r.limb[i] = a->limb[i] + (FOUR_P[i] - (b->limb[i] + c->limb[i]));
-    }
-    return r;
-}
-
 /* 2a - (b - c) */
 INLINE elements twice_less(const products *a, const products *b, const products *c) {
     elements r;
