@@ -11,6 +11,7 @@ from cccnode import codec
 from cccnode.codec import encode
 from cccnode.crypto import verifying
 from cccnode.crypto.verifying import SMALL_ORDER
+from cccnode.ledger.opening import Opened, open_many
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.validity import CheckedBatch
 from cccnode.types.batch import Batch, batch_id
@@ -34,13 +35,12 @@ from cccnode.types.transaction import (
     Verified,
     sign_bytes,
     signed_part,
+    transaction_id,
     transaction_ids,
 )
 
 VerifyMany = Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], list[bool]]
 """(messages, signatures, public keys) -> verdicts; strict, so a key or an R of small order never holds."""
-_Sound = tuple[bytes, Transaction[Any], int]
-"""A transaction but for its signatures: bytes, what they say, weight."""
 
 
 def decode_transactions(
@@ -48,27 +48,42 @@ def decode_transactions(
 ) -> list[Verified | Fault]:
     """One verdict for each of `raws`, in order: the verified transaction, or why it is refused.
 
-    One bad transaction never affects another; all signatures go into one `verify_many` call, all ids are hashed in one.
+    One bad transaction never affects another; all signatures go into one `verify_many` call.
     """
-    refused: dict[int, Fault] = {}
-    sound: list[_Sound] = []
-    for position, raw in enumerate(raws):
-        try:
-            sound.append(_decode_one(registry, chain, raw))
-        except Fault as found:
-            refused[position] = found
-    verdicts: list[Verified | Fault] = []
-    if sound:
-        parts = [signed_part(raw, len(transaction.signatures)) for raw, transaction, _ in sound]
-        verdicts += _identified(sound, parts)
-        _refuse_unsigned(verdicts, _verify(sound, parts, verify_many))
-    for position, reason in refused.items():
-        verdicts.insert(position, reason)
+    opened = open_many(registry.usual(chain), raws)
+    verdicts: list[Any] = opened.transactions
+    signed = [position for position, verdict in enumerate(verdicts) if verdict is not None]
+    """Where those are whose signatures follow each other in `opened`."""
+    if len(signed) < len(raws):
+        signed += _open_rest(registry, chain, raws, opened)
+    if signed:
+        holds = verify_many(opened.messages, opened.signatures, opened.keys)
+        if not all(holds):
+            _refuse_unsigned(verdicts, signed, holds)
     return verdicts
 
 
-def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> _Sound:
-    """Everything but the id and the signatures."""
+def _open_rest(registry: Registry, chain: bytes, raws: Sequence[bytes], opened: Opened) -> list[int]:
+    """Open what is not usual and fill it in; return where something was that may be good."""
+    good = []
+    for position, raw in enumerate(raws):
+        if opened.transactions[position] is not None:
+            continue
+        try:
+            verified, signed = _decode_one(registry, chain, raw)
+        except Fault as refused:
+            opened.transactions[position] = refused
+            continue
+        good.append(position)
+        opened.transactions[position], transaction = verified, verified.transaction
+        opened.messages.extend([signed] * len(transaction.signers))
+        opened.signatures.extend(transaction.signatures)
+        opened.keys.extend(transaction.signers)
+    return good
+
+
+def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> tuple[Verified, bytes]:
+    """Everything but the signatures: (the transaction, what its signers signed)."""
     if len(raw) > TX_BYTES_MAX:
         raise fault(OVERSIZE, bytes=len(raw), limit=TX_BYTES_MAX)
     transaction = registry.decode(raw)
@@ -76,17 +91,15 @@ def _decode_one(registry: Registry, chain: bytes, raw: bytes) -> _Sound:
         raise fault(UNSUPPORTED_VERSION, version=transaction.version)
     if transaction.chain != chain:
         raise fault(WRONG_CHAIN, chain=transaction.chain, expected=chain)
-    if len(transaction.signers) != 1 or len(transaction.signatures) != 1:
-        _check_signers(transaction)  # One signer is in order; whether its key is good, `_refuse_unsigned` finds out.
+    _check_signers(transaction.signers, transaction.signatures)
     weight = registry.weight(transaction.messages)
     if weight > BLOCK_WEIGHT_MAX:
-        _check_signers(transaction)
         raise fault(TX_WEIGHT, weight=weight, limit=BLOCK_WEIGHT_MAX)
-    return raw, transaction, weight
+    part = signed_part(raw, len(transaction.signatures))
+    return Verified(transaction_id(part), transaction, raw, weight), sign_bytes(part)
 
 
-def _check_signers(transaction: Transaction[Any]) -> None:
-    signers, signatures = transaction.signers, transaction.signatures
+def _check_signers(signers: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> None:
     if len(signers) != len(signatures):
         raise fault(TX_SIGNERS, signers=len(signers), signatures=len(signatures))
     before = b""
@@ -98,46 +111,23 @@ def _check_signers(transaction: Transaction[Any]) -> None:
             raise fault(TX_SMALL_ORDER_KEY, signer=signer)
 
 
-def _identified(sound: Sequence[_Sound], parts: Sequence[bytes]) -> list[Verified]:
-    """The transactions with their ids; `parts` are their signed parts."""
-    return [
-        Verified(tx_id, transaction, raw, weight)
-        for tx_id, (raw, transaction, weight) in zip(transaction_ids(parts), sound, strict=True)
-    ]
-
-
-def _verify(sound: Sequence[_Sound], parts: Sequence[bytes], verify_many: VerifyMany) -> list[bool]:
-    """Whether each signature holds: flat, in order."""
-    messages: list[bytes] = []
-    signatures: list[bytes] = []
-    keys: list[bytes] = []
-    for (_, transaction, _), part in zip(sound, parts, strict=True):
-        signers = transaction.signers
-        messages += (sign_bytes(part),) * len(signers)
-        signatures += transaction.signatures
-        keys += signers
-    return verify_many(messages, signatures, keys)
-
-
-def _refuse_unsigned(verdicts: list[Verified | Fault], holds: Sequence[bool]) -> None:
-    """Replace each transaction with a signature that does not hold by its fault; `holds` is flat, in order."""
-    if all(holds):
-        return
+def _refuse_unsigned(verdicts: list[Any], signed: Sequence[int], holds: Sequence[bool]) -> None:
+    """Replace each transaction with a signature that does not hold by its fault; `holds` follows `signed`."""
     start = 0
-    for index, verdict in enumerate(verdicts):
-        assert isinstance(verdict, Verified), "refused here only"
-        signers = verdict.transaction.signers
+    for position in signed:
+        transaction = verdicts[position].transaction
+        signers = transaction.signers
         for signer, good in zip(signers, holds[start : start + len(signers)], strict=True):
             if not good:
-                verdicts[index] = _unsigned(verdict.transaction, signer)
+                verdicts[position] = _unsigned(transaction, signer)
                 break
         start += len(signers)
 
 
 def _unsigned(transaction: Transaction[Any], signer: bytes) -> Fault:
-    """Why a signature does not hold."""
+    """Why a signature does not hold: of usual transactions nobody has looked at the keys yet."""
     try:
-        _check_signers(transaction)
+        _check_signers(transaction.signers, transaction.signatures)
     except Fault as reason:
         return reason
     return fault(TX_BAD_SIGNATURE, signer=signer)

@@ -21,6 +21,7 @@ from cccnode.ingress import (
     encode_batch,
     trusted_transactions,
 )
+from cccnode.ledger.opening import Rules
 from cccnode.types.errors import (
     MALFORMED,
     NON_CANONICAL,
@@ -157,6 +158,9 @@ def test_invalid_weight() -> None:
     class Heavy:
         """A registry in which a transfer weighs more than a block may."""
 
+        def usual(self, chain: bytes) -> Rules:
+            return CITY.usual(chain)._replace(weights={BankTransfer: 50_001})
+
         def __getattr__(self, name: str) -> object:
             return getattr(CITY, name)
 
@@ -188,6 +192,32 @@ def test_good_ones_beside_bad_ones() -> None:
     assert [0, 2, 4, len(raws) - 1] == [i for i, verdict in enumerate(verdicts) if not isinstance(verdict, Fault)]
     assert 1 == len(calls)
     assert [*good, two] == [verdict.raw for verdict in verdicts if not isinstance(verdict, Fault)]
+
+
+class _Closely:
+    """A registry to which nothing is usual."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(CITY, name)
+
+    def usual(self, chain: bytes) -> Rules:
+        return CITY.usual(chain)._replace(weights={})
+
+
+@given(st.lists(st.integers(0, len(_CASES) + 1), max_size=12))
+def test_the_usual_way_says_the_same(numbers: list[int]) -> None:
+    """A slice of good and bad ones gets the verdicts that each gets when it is looked at closely."""
+    city = City()
+    makes = [make for _, make, _ in _CASES] + [lambda city: city.sign(city.transfer())] * 2
+    raws = [makes[number](city) for number in numbers]
+    usual = decode_transactions(CITY, city.chain, raws)
+    closely = [decode_transactions(_Closely(), city.chain, [raw])[0] for raw in raws]  # type: ignore[arg-type]
+
+    assert [_told(verdict) for verdict in closely] == [_told(verdict) for verdict in usual]
+
+
+def _told(verdict: object) -> object:
+    return (verdict.spec, verdict.values) if isinstance(verdict, Fault) else verdict
 
 
 def test_nothing_to_verify() -> None:

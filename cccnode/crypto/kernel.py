@@ -41,6 +41,9 @@ CELLS: Final[Any] = getattr(_EXTENSION, "Cells", None)
 IDS: Final[Any] = getattr(_EXTENSION, "Ids", None)
 """The native class behind `cccnode.ledger.window.Window`, or None; `cccnode.ledger.ids` defines what it does."""
 
+OPEN_USUAL: Final[Any] = getattr(_EXTENSION, "open_usual", None)
+"""The native function `open_usual`, or None; `cccnode.ledger.opening` defines what it does."""
+
 tagged_many = _fastest(trees.tagged_many)
 list_root = _fastest(trees.list_root)
 parents = _fastest(trees.parents)

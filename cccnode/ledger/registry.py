@@ -15,6 +15,7 @@ from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.ledger.fees import Fees
 from cccnode.ledger.module import Handler, Message, Module, Query, Verb
+from cccnode.ledger.opening import Rules
 from cccnode.ledger.parameters import Values
 from cccnode.ledger.state import DictState, Overlay, Reader, StateView, Writes, module_account, writes_of
 from cccnode.types.errors import (
@@ -27,7 +28,8 @@ from cccnode.types.errors import (
     Fault,
     fault,
 )
-from cccnode.types.transaction import Transaction
+from cccnode.types.limits import BLOCK_WEIGHT_MAX, TX_BYTES_MAX
+from cccnode.types.transaction import TRANSACTION_VERSION, Transaction, Verified
 
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What the decoder raises."""
@@ -89,6 +91,7 @@ class Registry:
         """Module accounts and their names."""
         self.module_accounts = frozenset(self.accounts)
         self._weights = {row.kind: row.weight for row in self.messages.values()}
+        self._fixed_weights = {kind: weight for kind, weight in self._weights.items() if isinstance(weight, int)}
         kinds = tuple(row.kind for row in self.messages.values())
         # The union of all message types exists only at run time, so no checker can follow it.
         self.transaction: Any = Transaction[Union[kinds]]  # type: ignore[valid-type]  # noqa: UP007
@@ -130,6 +133,20 @@ class Registry:
             if isinstance(tag, int) and tag not in self.messages:
                 return fault(UNKNOWN_MESSAGE, tag=tag)
         return fault(MALFORMED, reason=reason)
+
+    def usual(self, chain: bytes) -> Rules:
+        """What is usual on a chain, for `open_usual`."""
+        return Rules(
+            self._decode,
+            _UNREADABLE,
+            _encode,
+            Verified,
+            self._fixed_weights,
+            chain,
+            TRANSACTION_VERSION,
+            TX_BYTES_MAX,
+            BLOCK_WEIGHT_MAX,
+        )
 
     def weight(self, messages: Iterable[Noun]) -> int:
         """The static weight of a transaction's messages (J2)."""

@@ -19,6 +19,7 @@ TESTS = (
     "tests/ledger/test_cells.py",
     "tests/ledger/test_ids.py",
     "tests/ledger/test_window.py",
+    "tests/ledger/test_opening.py",
     "tests/storage/test_state.py",
 )
 RUN = """

@@ -403,7 +403,7 @@ def test_a_creator_whose_batches_are_refused_gets_less_room(network: Audited, mo
     """A validator that admits what every honest one refuses is given an eighth of its quota by the others (J8)."""
     monkeypatch.setattr("cccnode.driver.quotas.JUDGED_TXS", 20)
     liar = network.nodes[3].replica
-    monkeypatch.setattr(type(liar.mempool), "_refused_by_state", lambda *_: None)
+    monkeypatch.setattr(type(liar.mempool), "_refused_by_state", lambda *_, **__: None)
     stranger = SigningKey(b"s" * 32)
     raws = []
     for number in range(24):

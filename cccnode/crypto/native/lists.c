@@ -61,8 +61,7 @@ static void hash_side_by_side(view tag, const view messages[2], uint8_t *digests
                (uint8_t *const[2]){digests, digests + SHA256_BYTES});
 }
 
-/* SHA-256(tag || message) of each message, one digest after the other. */
-static void hash_all(view tag, const view *messages, size_t count, uint8_t *digests) {
+void hash_all(view tag, const view *messages, size_t count, uint8_t *digests) {
     size_t i = 0, room = tag.size < SIDE ? SIDE - tag.size : 0;
     while (i < count) {
         uint8_t *digest = digests + SHA256_BYTES * i;

@@ -7,7 +7,8 @@
 #include "module.h"
 
 static int execute(PyObject *module) {
-    if (ed25519_setup() < 0 || trees_setup(module) < 0 || cells_setup(module) < 0 || ids_setup(module) < 0) {
+    if (ed25519_setup() < 0 || trees_setup(module) < 0 || cells_setup(module) < 0 || ids_setup(module) < 0 ||
+        opening_setup() < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, ed25519_functions) < 0 ? -1 : PyModule_AddFunctions(module, trees_functions);

@@ -12,6 +12,7 @@ extern PyMethodDef trees_functions[]; /* trees.c */
 int trees_setup(PyObject *module);
 
 int cells_setup(PyObject *module); /* cells.c */
+int opening_setup(void);           /* opening.c */
 
 int ids_setup(PyObject *module); /* ids.c */
 

@@ -48,6 +48,7 @@ PyMethodDef trees_functions[] = {
     ENTRY(put_pages, "put_pages(pages, nodes, new)"),
     ENTRY(by_bucket, "by_bucket(depth, writes)"),
     ENTRY(write_buckets, "write_buckets(prefix, depth, limits, pages, staged, block, start, count)"),
+    ENTRY(open_usual, "open_usual(rules, raws); see ledger/opening.py"),
     {NULL, NULL, 0, NULL},
 };
 

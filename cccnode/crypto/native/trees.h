@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define TX_TAG "ccc/1/tx"
+#define SIGN_TAG "ccc/1/sign"
 #define VALUE_TAG "ccc/1/value"
 #define GROUP_TAG "ccc/1/group"
 #define BUCKET_TAG "ccc/1/bucket"
@@ -90,5 +92,9 @@ FASTCALL(kernel_read_item);     /* pages.c */
 FASTCALL(kernel_put_pages);     /* pages.c */
 FASTCALL(kernel_by_bucket);     /* ordering.c */
 FASTCALL(kernel_write_buckets); /* writing.c */
+FASTCALL(kernel_open_usual);    /* opening.c */
+
+/* SHA-256(tag || message) of each message, one digest after the other; lists.c */
+void hash_all(view tag, const view *messages, size_t count, uint8_t *digests);
 
 #endif
