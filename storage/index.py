@@ -7,6 +7,8 @@ then filled again from the receipts that the store holds.  Reads use a second co
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,11 @@ CREATE TABLE tx (id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER 
 CREATE TABLE progress (height INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
+_TOGETHER: Final = 100
+"""Rows of one statement: each statement costs as much as a row, and may cost this thread the interpreter."""
+_INSERT: Final = "INSERT OR IGNORE INTO tx VALUES "
+_INSERT_ONE: Final = _INSERT + "(?, ?, ?)"
+_INSERT_MANY: Final = _INSERT + ", ".join(["(?, ?, ?)"] * _TOGETHER)
 _ROWS: Final[dict[int, ErrorSpec]] = {sqlite3.SQLITE_FULL: DISK_FULL, sqlite3.SQLITE_READONLY: DISK_READ_ONLY}
 
 Block = tuple[int, Sequence[bytes]]
@@ -72,9 +79,12 @@ class Index:
             indexed = height
         if indexed == self._indexed:
             return
-        rows.sort()
+        rows.sort(key=itemgetter(0))
+        whole = len(rows) - len(rows) % _TOGETHER
+        many = (tuple(chain.from_iterable(rows[at : at + _TOGETHER])) for at in range(0, whole, _TOGETHER))
         with _named(str(self._path)), self._writer:
-            self._writer.executemany("INSERT OR IGNORE INTO tx VALUES (?, ?, ?)", rows)
+            self._writer.executemany(_INSERT_MANY, many)
+            self._writer.executemany(_INSERT_ONE, rows[whole:])
             self._writer.execute("DELETE FROM progress")
             self._writer.execute("INSERT INTO progress VALUES (?)", (indexed,))
         self._indexed = indexed

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, Self
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from cccnode.codec import DecodeError, Noun, T, decode_trusted, encode
@@ -66,6 +67,16 @@ class Applied(Noun, frozen=True, array_like=True, gc=False):
 
 
 _NO_AHEAD: Final = Ahead()
+_NIL: Final = encode(None)
+
+
+class _Outline(Noun, frozen=True, array_like=True, gc=False):
+    """A `FinalBlock` whose fields stay encoded."""
+
+    header: Raw
+    batches: Raw
+    certificate: Raw
+    justification: Raw
 
 
 class StagedBlock:
@@ -357,6 +368,18 @@ def _forget_state(engine: Engine) -> None:
     rows = engine.iterate(keys.GROUP)
     while part := [(key, None) for key, _ in islice(rows, _FORGOTTEN)]:
         engine.write(part, sync=True)
+
+
+def is_certified(raw: bytes) -> bool:
+    """Whether an encoded `FinalBlock` carries its own finalization; told without decoding its transactions.
+
+    Raises:
+        Fault: BLOCKS_CORRUPT.
+    """
+    try:
+        return bytes(decode_trusted(_Outline, raw).certificate) != _NIL
+    except DecodeError as error:
+        raise fault(BLOCKS_CORRUPT, reason=str(error)) from error
 
 
 def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> None:

@@ -7,13 +7,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from cccnode.codec import encode
 from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime
 from p2p.events import Serve
 from p2p.frames import Channel
 from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_REPLY_BYTES, Blocks, write
-from storage.store import Store
+from storage.store import Store, is_certified
 
 REPLY_BYTES_MAX: Final = 6 * 1024 * 1024
 """An answer may grow to this to end at a certified block; a frame takes 8 MiB."""
@@ -88,11 +87,10 @@ class Serving:
             return False
         if enough and (answer.certified or not count):
             return False
-        block = self._store.block(height)
-        raw = encode(block) if block is not None else b""
-        if block is None or (count and answer.size + len(raw) > REPLY_BYTES_MAX):
+        raw = self._store.block_raw(height)
+        if raw is None or (count and answer.size + len(raw) > REPLY_BYTES_MAX):
             return False
         answer.raws.append(raw)
         answer.size += len(raw)
-        answer.certified = block.certificate is not None
+        answer.certified = is_certified(raw)
         return True

@@ -79,7 +79,7 @@ class Execution:
         self._context = Context(
             self._state, header.height, header.time_ms, registry.module_accounts, header=header, record=record
         )
-        self._fee_module, self._authority = registry.fees, registry.authority
+        self._fee_module, self._authority, self._handlers = registry.fees, registry.authority, registry.handlers
         self._schedule = registry.fees.schedule(self._state)
         self._phase = _Phase.TRANSACTIONS
         self._next = 0
@@ -122,28 +122,28 @@ class Execution:
         )
 
     def _run_transactions(self, count: int) -> None:
-        now = self._context.time_ms
+        now, transactions = self._context.time_ms, self._transactions
         horizon = now + self._window.lifetime_ms
         decided, earlier = self._decided, self._window.ids
-        stop = min(self._next + count, len(self._transactions))
-        for index in range(self._next, stop):
-            verified = self._transactions[index]
+        stop = min(self._next + count, len(transactions))
+        for verified in transactions[self._next : stop]:
             if not now < verified.transaction.valid_until_ms <= horizon:
                 continue
-            if verified.id in decided or verified.id in earlier:
+            tx_id = verified.id
+            if tx_id in decided or tx_id in earlier:
                 continue
-            self._decide(verified)
+            decided[tx_id] = self._decide(verified)
         self._next = stop
-        if stop == len(self._transactions):
+        if stop == len(transactions):
             self._phase = _Phase.END_BLOCK
 
-    def _decide(self, verified: Verified) -> None:
-        """Authority, fee, messages (J4); exactly one receipt whatever happens."""
-        context, transaction = self._context, verified.transaction
-        context.account = transaction.account
+    def _decide(self, verified: Verified) -> int:
+        """Authority, fee, messages (J4); exactly one receipt whatever happens, whose code is returned."""
+        context, state, transaction = self._context, self._state, verified.transaction
+        context.account = account = transaction.account
         context.events = []
         fee = 0
-        refused = self._authority.refusal(self._state, transaction)
+        refused = self._authority.refusal(state, transaction)
         if refused is not None:
             code = refused.spec.code
         elif self._authority.is_application(transaction):
@@ -151,17 +151,17 @@ class Execution:
         elif (due := self._schedule.fee(len(verified.raw))) > transaction.fee_max:
             code = TX_FEE_TOO_LOW.code
         else:
-            payer = transaction.fee_payer or transaction.account
-            fee = self._fee_module.charge(self._state, self._schedule, payer, due)
-            self._state.commit()
+            fee = self._fee_module.charge(state, self._schedule, transaction.fee_payer or account, due)
+            state.commit()
             code = self._run_messages(transaction.messages) if fee == due else TX_INSUFFICIENT_FEE_BALANCE.code
-        self._decided[verified.id] = code
-        self._fees += fee
-        self._add_receipt(verified.id, code, fee)
+            self._fees += fee
+        # The fields of a `Receipt`; encoding them needs none.
+        self._receipts.append(encode((verified.id, code, fee, context.events)))
+        return code
 
     def _run_messages(self, messages: tuple[object, ...]) -> int:
         """All messages or none: the code of the first that fails, or OK."""
-        handlers, context = self._registry.handlers, self._context
+        handlers, context = self._handlers, self._context
         try:
             for message in messages:
                 handlers[type(message)](context, message)  # type: ignore[index]
@@ -171,10 +171,6 @@ class Execution:
             return failure.spec.code
         self._state.commit()
         return OK
-
-    def _add_receipt(self, tx_id: bytes, code: int, fee: int) -> None:
-        # The fields of a `Receipt`; encoding them needs none.
-        self._receipts.append(encode((tx_id, code, fee, self._context.events)))
 
     def _end_block(self) -> None:
         """Block-level rules, in the order of the modules; their events get a receipt of their own."""
@@ -186,7 +182,7 @@ class Execution:
                 module.end_block(context)
                 self._state.commit()
         if context.events:
-            self._add_receipt(ZERO, OK, 0)
+            self._receipts.append(encode((ZERO, OK, 0, context.events)))
         self._phase = _Phase.WRITES
 
     def _collect_writes(self, count: int) -> None:

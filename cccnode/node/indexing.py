@@ -10,12 +10,12 @@ from cccnode.types.receipt import Receipt
 from storage.index import Index
 from storage.store import Store
 
-FLUSH_MS = 4_000
+FLUSH_MS = 8_000
 """The index lags the chain by about this much; what is newer, the duplicate window knows.  Waiting pays: written in
 the order of their ids, many rows share each page."""
 REBUILD_BLOCKS = 64
 """Blocks that one job of a rebuild reads."""
-WAITING_MAX = 256
+WAITING_MAX = 512
 """Executed blocks whose ids wait in memory to be indexed."""
 
 

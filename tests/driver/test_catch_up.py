@@ -359,9 +359,9 @@ class ServingBench:
         class _Store:
             applied = type("Applied", (), {"height": len(blocks)})()
 
-            def block(self, height: int) -> FinalBlock | None:
+            def block_raw(self, height: int) -> bytes | None:
                 store.reads.append(height)
-                return blocks[height - 1] if 0 < height <= len(blocks) else None
+                return encode(blocks[height - 1]) if 0 < height <= len(blocks) else None
 
         self.serving = Serving(runtime=NodeRuntime(self.world), links=self.links, store=_Store())
 

@@ -31,6 +31,14 @@ def test_lookup(index):
     assert index.indexed_height == 2
 
 
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_many_together(index, count):
+    """Blocks of any size are indexed whole, and an id that was decided twice keeps its first place."""
+    order = [tx(number * 7919 % count) for number in range(count)]
+    index.add([(1, order[:60]), (2, order[60:] + order[:1])])
+    assert [index.lookup(one) for one in order] == [(1, at) if at < 60 else (2, at - 60) for at in range(count)]
+
+
 def test_adding_again_changes_nothing(index):
     """A height that was added before is ignored; one that leaves a gap is our own mistake."""
     index.add([(5, [tx(1)])])

@@ -6,11 +6,14 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from cccnode.codec import encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.proofs import verify_state_proof
 from cccnode.types.block import block_id, result_leaf
+from cccnode.types.certificate import Certificate
 from cccnode.types.errors import (
     BLOCKS_CORRUPT,
     DISK_FULL,
@@ -19,9 +22,13 @@ from cccnode.types.errors import (
     STATE_CORRUPT,
     Fault,
 )
+from cccnode.types.vote import Kind, Proposal
 from storage import keys
 from storage.memory import MemoryDisk, MemoryEngine
+from storage.store import is_certified
 from tests.storage.builders import CHAIN, DEPTH, ahead, block, commit, header, initialised, open_store, receipts, writes
+
+CERTIFICATE = Certificate(1, Kind.FINALIZE, Proposal(2, 0, 1, b"b" * 32), b"\x07", (b"s" * 64,) * 3)
 
 
 @pytest.fixture
@@ -263,3 +270,14 @@ def test_proofs_are_of_the_applied_root(home):
     proof = store.prove(b"counter")
     assert verify_state_proof(proof, b"counter", store.applied.state_root, DEPTH) == {b"height": b"1"}
     assert CHAIN not in proof.path
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_certified(certified):
+    """Whether a block carries its finalization is told from its bytes; what is no block is refused by name."""
+    raw = encode(replace(block(1, ZERO), certificate=CERTIFICATE if certified else None))
+    assert is_certified(raw) == certified
+    for damaged in (b"", raw[:-1], encode([1, 2]), encode(None)):
+        with pytest.raises(Fault) as refusal:
+            is_certified(damaged)
+        assert refusal.value.spec is BLOCKS_CORRUPT
