@@ -29,9 +29,11 @@ BLOCK_CACHE_BYTES: Final = 32 << 20
 WRITE_BUFFER_BYTES: Final = 16 << 20
 """Memory table: several full blocks, so that a block's batch does not wait for a compaction."""
 OPEN_FILES_MAX: Final = 74
-"""LevelDB's least: 64 tables of 2 MiB, which it maps into memory.  By default a thousand would stay mapped, and a node
-whose state and receipts grow, or that reads the receipts of a full duplicate window at its start, would seem to need
+"""LevelDB's least: 64 tables, which it maps into memory.  By default a thousand would stay mapped, and a node whose
+state and receipts grow, or that reads the receipts of a full duplicate window at its start, would seem to need
 gigabytes.  Opening a table again costs 50 us, and almost all reads of the state come from its own cache."""
+TABLE_BYTES: Final = 1 << 20
+"""Size of a table, LevelDB's least, for the same reason."""
 _BLOOM_BITS: Final = 10
 
 # LevelDB reports text, not error numbers.
@@ -61,6 +63,7 @@ class LevelDB:
                 lru_cache_size=BLOCK_CACHE_BYTES,
                 write_buffer_size=WRITE_BUFFER_BYTES,
                 max_open_files=OPEN_FILES_MAX,
+                max_file_size=TABLE_BYTES,
                 bloom_filter_bits=_BLOOM_BITS,
                 compression=None,  # Keys, hashes and signatures do not shrink; trying costs 2 us a transaction.
             )

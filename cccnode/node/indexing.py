@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from cccnode.codec import decode_trusted
-from cccnode.crypto.hashing import ZERO
 from cccnode.driver.execution import Applied
 from cccnode.driver.runtime import Runtime
-from cccnode.types.receipt import Receipt
+from cccnode.ledger.receipts import decided_ids
 from storage.index import Index
 from storage.store import Store
 
@@ -15,6 +13,8 @@ FLUSH_MS = 8_000
 the order of their ids, many rows share each page."""
 REBUILD_BLOCKS = 64
 """Blocks that one job of a rebuild reads."""
+REBUILD_IDS = 40_000
+"""Ids after which it reads no further block: full blocks would fill a hundred megabytes."""
 WAITING_MAX = 512
 """Executed blocks whose ids wait in memory to be indexed."""
 
@@ -58,10 +58,13 @@ class Indexer:
     def _rebuild(self, first: int, last: int) -> None:
         """Runs in the writer thread."""
         blocks: list[tuple[int, Sequence[bytes]]] = []
+        read = 0
         for height in range(first, last + 1):
-            receipts = self._store.receipts(height) or []
-            ids = [decode_trusted(Receipt, raw).tx_id for raw in receipts]
-            blocks.append((height, [tx_id for tx_id in ids if tx_id != ZERO]))
+            ids = decided_ids(self._store.receipts(height) or ())
+            blocks.append((height, ids))
+            read += len(ids)
+            if read >= REBUILD_IDS:
+                break
         self._index.add(blocks)
 
     def _flushed(self, result: object) -> None:

@@ -10,6 +10,7 @@ from cccnode.city.registry.state import organisation_account
 from cccnode.codec import decode, encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
+from cccnode.ledger import registry
 from cccnode.ledger.state import DictState, Overlay
 from cccnode.types.block import Header, block_id, result_leaf
 from cccnode.types.errors import Fault
@@ -118,3 +119,20 @@ def test_header() -> None:
     assert (results.root(), merkle.Frontier().root()) == (header.results_root, header.history_root)
     assert header == decode(Header, encode(header))
     assert 32 == len(block_id(header))
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 100])
+def test_parts_of_the_first_state(accounts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many accounts are written at once, the same state comes of it: supply, organisations and all."""
+    demo = make_demo(2, certify=certify, accounts=7, seed=b"s", time_ms=START_MS)
+    at_once = CITY.genesis_writes(demo.genesis)
+    monkeypatch.setattr(registry, "GENESIS_ACCOUNTS", accounts)
+    state = DictState()
+    parts = 0
+    for writes in CITY.genesis_parts(demo.genesis, state):
+        state.apply(writes)
+        parts += 1
+
+    assert 1 + -(-9 // accounts) == parts
+    assert at_once == state.groups
+    assert 7 * BALANCE + 2 * ORGANISATION_BALANCE == supply(Overlay(state), ASSET) == demo.supply

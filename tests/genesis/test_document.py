@@ -41,6 +41,10 @@ def _errors(value: object, allocation: bytes | None = None) -> list[str]:
     assert caught.value.spec is GENESIS_INVALID
     errors = caught.value.values["errors"]
     assert isinstance(errors, list)
+    if allocation is not None:
+        with pytest.raises(Fault) as by_line:
+            read_genesis(raw, lambda: iter(allocation.splitlines(keepends=True)))
+        assert errors == by_line.value.values["errors"]
     return errors
 
 

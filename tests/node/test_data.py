@@ -15,6 +15,7 @@ from cccnode.node.data import (
     open_data,
     open_journal,
     read_home_genesis,
+    read_home_outline,
     unused_mark,
 )
 from cccnode.types.errors import (
@@ -27,10 +28,12 @@ from cccnode.types.errors import (
 )
 from cccnode.types.vote import Kind, Vote, nullified
 from consensus.records import VoteRecord, encode_record
+from genesis.bootstrap import make_demo
+from p2p.directory import make_certificate
 from storage.files import RealDisk
 from storage.journal import Journal
 from storage.memory import MemoryDisk, MemoryEngine
-from storage.store import Store
+from storage.store import PREPARING, Store
 from tests.simulation.nodes import STATE_DEPTH, demo_network
 
 JOURNAL = "journal/0"
@@ -312,3 +315,48 @@ def test_genesis_file(tmp_path: Path) -> None:
 
     path.write_bytes(demo_network(4).document)
     assert demo_network(4).genesis.chain == read_home_genesis(path).chain
+
+
+def test_a_first_state_that_was_interrupted_begins_anew() -> None:
+    """What a stopped first start left is forgotten; then the same state comes of it as without."""
+    genesis = demo_network(4).genesis
+    disk, engine = MemoryDisk(), MemoryEngine()
+    store = opened_store(disk, engine)
+    store.prepare({b"left": {b"over": b"\1"}})
+    again = opened_store(disk, engine)
+
+    assert {} == again.state.group(b"left")
+    assert initialise(opened_store(MemoryDisk()), genesis) == initialise(again, genesis)
+    assert again.meta(PREPARING) is None
+    assert again.state.root == opened_store(disk, engine).state.root
+
+
+def test_an_allocation_is_read_line_by_line(tmp_path: Path) -> None:
+    """The same genesis comes of lines, of another layout of the same accounts, and of the values themselves."""
+    demo = make_demo(1, certify=make_certificate, accounts=1_500, seed=b"lines", time_ms=1)
+    assert demo.allocation is not None
+    name, content = demo.allocation
+    path = tmp_path / "genesis.json"
+    path.write_bytes(demo.document)
+    (tmp_path / name).write_bytes(content)
+    genesis = read_home_genesis(path)
+
+    assert not isinstance(genesis.allocation, tuple)
+    assert list(demo.genesis.accounts) == list(genesis.accounts) == list(genesis.accounts)
+    assert initialise(opened_store(MemoryDisk()), demo.genesis) == initialise(opened_store(MemoryDisk()), genesis)
+    assert (genesis.chain, ()) == (read_home_outline(path).chain, read_home_outline(path).allocation)
+
+
+@pytest.mark.parametrize("content", [b"", b"[\n", b"[\n{}\n]\n", b"[\n]\n", b"[]", b"[\n1,\n]\n", b"\xff\n"])
+def test_invalid_allocation_files(tmp_path: Path, content: bytes) -> None:
+    """Whatever an allocation file holds that the document does not name, the genesis is invalid and says so."""
+    demo = make_demo(1, certify=make_certificate, accounts=1_500, seed=b"lines", time_ms=1)
+    assert demo.allocation is not None
+    path = tmp_path / "genesis.json"
+    path.write_bytes(demo.document)
+    (tmp_path / demo.allocation[0]).write_bytes(content)
+
+    with pytest.raises(Fault) as refused:
+        read_home_genesis(path)
+    assert GENESIS_INVALID is refused.value.spec
+    assert "its SHA-256 is" in str(refused.value.values["errors"])
