@@ -34,7 +34,7 @@ from cccnode.types.transaction import TRANSACTION_VERSION, Transaction, Verified
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """What the decoder raises."""
 _encode = codec.encode
-GENESIS_ACCOUNTS = 50_000
+GENESIS_ACCOUNTS = 10_000
 """Accounts of a genesis that are written at once: what a million would take in memory is not there at one time."""
 _MESSAGES_FIELD = 7
 """Index of the messages in an encoded transaction."""
