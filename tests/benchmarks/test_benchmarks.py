@@ -204,3 +204,16 @@ def test_the_search_ends_below_the_limit_and_near_it(limit: int) -> None:
     assert len(tried) == len(set(tried)) <= 15
     assert found <= max(limit, 250)
     assert found * 1.08 > limit
+
+
+@processes
+@pytest.mark.timeout(120)
+def test_memory_is_weighed_with_a_full_window(capsys: pytest.CaptureFixture[str]) -> None:
+    """A node takes up the chain that it is given, remembers every id of it, and says what it weighs."""
+    code = main(["memory", "--json", "--accounts", "40", "--window", "12000"])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON <= result.keys()
+    assert result["window_ids"] == 12_000
+    assert 0 < result["file_mb"] < result["rss_mb"] <= result["peak_mb"] + 1
