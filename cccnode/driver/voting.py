@@ -60,7 +60,7 @@ GROW_MS = 200
 """How long a crowded leader lets its block grow."""
 CROWDED_TXS = 64
 """From so many waiting transactions on: more than a thousand a second at the default interval."""
-FULL_TXS = 2_000
+FULL_TXS = 5_000
 """A block of this size goes at once: what a block costs is spread thin already."""
 
 
