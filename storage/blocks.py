@@ -1,6 +1,6 @@
-"""Final blocks in append-only files, ten thousand heights each: pruning drops whole files (architecture D8).
+"""Final blocks, and their receipts, in append-only files, ten thousand heights each: pruning drops whole files (D8).
 
-Payload of a record: height u64 | block bytes.  Heights are contiguous.  Beside each file lies an index of record ends;
+Payload of a record: height u64 | bytes.  Heights are contiguous.  Beside each file lies an index of record ends;
 an entry is written only after its record is synced, so opening checks the few records behind the last entry and no
 more.  The index can always be rebuilt.  A torn tail is cut off: whether a block is missing that was executed already,
 the store sees from its applied height.
@@ -20,9 +20,12 @@ from storage import records
 from storage.files import Disk
 
 FOLDER: Final = "blocks"
+RECEIPTS_FOLDER: Final = "receipts"
 SEGMENT_HEIGHTS: Final = 10_000
 BLOCK_RECORD_BYTES_MAX: Final = 16 << 20
 """One stored block: 4 MiB of transactions, the list of its batches, certificates, and room."""
+RECEIPTS_RECORD_BYTES_MAX: Final = 64 << 20
+"""Receipts of one block: what its transactions say comes back in events, with names around it."""
 OPEN_INDEXES_MAX: Final = 8
 """Indexes of older files kept in memory, 80 kB each."""
 
@@ -50,10 +53,11 @@ class _Segment:
 
 
 class BlockFile:
-    """Blocks by height."""
+    """Blocks, or receipts, by height."""
 
-    def __init__(self, disk: Disk, folder: str, segment_heights: int) -> None:
+    def __init__(self, disk: Disk, folder: str, segment_heights: int, bytes_max: int) -> None:
         self._disk = disk
+        self._bytes_max = bytes_max
         self._folder = folder
         self._heights = segment_heights
         self._numbers: list[int] = []
@@ -66,13 +70,20 @@ class BlockFile:
         """Index entries of records that are not synced yet."""
 
     @classmethod
-    def open(cls, disk: Disk, folder: str = FOLDER, *, segment_heights: int = SEGMENT_HEIGHTS) -> "BlockFile":
-        """The blocks in `folder`; none if there is no such folder.  A torn tail is cut off.
+    def open(
+        cls,
+        disk: Disk,
+        folder: str = FOLDER,
+        *,
+        segment_heights: int = SEGMENT_HEIGHTS,
+        bytes_max: int = BLOCK_RECORD_BYTES_MAX,
+    ) -> "BlockFile":
+        """What `folder` holds; nothing if there is no such folder.  A torn tail is cut off.
 
         Raises:
             Fault: BLOCKS_CORRUPT if a file is missing between others, or the oldest one is damaged.
         """
-        blocks = cls(disk, folder, segment_heights)
+        blocks = cls(disk, folder, segment_heights, bytes_max)
         numbers = [int(name[:-4]) // segment_heights for name in disk.list(folder) if _NAME.fullmatch(name)]
         if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             raise fault(BLOCKS_CORRUPT, path=folder, reason="a file is missing between others")
@@ -98,8 +109,8 @@ class BlockFile:
         Raises:
             Fault: OVERSIZE, or what the disk answers.
         """
-        if len(raw) > BLOCK_RECORD_BYTES_MAX:
-            raise fault(OVERSIZE, bytes=len(raw), limit=BLOCK_RECORD_BYTES_MAX)
+        if len(raw) > self._bytes_max:
+            raise fault(OVERSIZE, bytes=len(raw), limit=self._bytes_max)
         last = self.last
         assert last is None or height == last + 1, f"block {height} after {last}"
         number = height // self._heights
@@ -139,7 +150,7 @@ class BlockFile:
         position = height - segment.first
         start = segment.ends[position - 1] if position else 0
         path = self._path(segment.number)
-        payload = _payload(self._disk.read(path, start, segment.ends[position] - start))
+        payload = self._payload(self._disk.read(path, start, segment.ends[position] - start))
         if payload is None or _HEIGHT.unpack_from(payload)[0] != height:
             raise fault(BLOCKS_CORRUPT, path=path, offset=start, height=height)
         return payload[_HEIGHT.size :]
@@ -211,19 +222,18 @@ class BlockFile:
         """The payload of the record at `offset`, read alone: a file may be far larger than memory."""
         head = self._disk.read(path, offset, records.HEAD_BYTES)
         length = int.from_bytes(head[:4], "big")
-        if offset + records.HEAD_BYTES + length > size or length > BLOCK_RECORD_BYTES_MAX + _HEIGHT.size:
+        if offset + records.HEAD_BYTES + length > size or length > self._bytes_max + _HEIGHT.size:
             return None
-        return _payload(head + self._disk.read(path, offset + records.HEAD_BYTES, length))
+        return self._payload(head + self._disk.read(path, offset + records.HEAD_BYTES, length))
+
+    def _payload(self, record: bytes) -> bytes | None:
+        return records.payload_at(record, 0, shortest=_HEIGHT.size, longest=self._bytes_max + _HEIGHT.size)
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number * self._heights:010d}.seg"
 
     def _index_path(self, number: int) -> str:
         return f"{self._folder}/{number * self._heights:010d}.idx"
-
-
-def _payload(record: bytes) -> bytes | None:
-    return records.payload_at(record, 0, shortest=_HEIGHT.size, longest=BLOCK_RECORD_BYTES_MAX + _HEIGHT.size)
 
 
 def _entry(height: int, end: int) -> bytes:

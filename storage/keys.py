@@ -5,6 +5,8 @@ from typing import Final
 
 GROUP: Final = b"g"
 """g | bucket u32 | group name -> the group's items: the groups of a bucket lie together, in bucket order."""
+OLD_RECEIPTS: Final = b"r"
+"""r | height u64 -> the receipts of an applied block, until format 1."""
 APPLIED: Final = b"p"
 """The newest `Applied`: the one pointer of truth."""
 _STAMP: Final = b"s"
@@ -12,7 +14,6 @@ _META: Final = b"m"
 _APPLIED_AT: Final = b"a"
 _HEADER: Final = b"h"
 _HEIGHT: Final = b"i"
-_RECEIPTS: Final = b"r"
 _EPOCH: Final = b"e"
 
 _U32: Final = Struct(">I").pack
@@ -52,11 +53,6 @@ def header(height: int) -> bytes:
 def height_of(block_id: bytes) -> bytes:
     """The height (u64) of an applied block."""
     return _HEIGHT + block_id
-
-
-def receipts(height: int) -> bytes:
-    """The receipts of an applied block, in order."""
-    return _RECEIPTS + _U64(height)
 
 
 def epoch_record(record_hash: bytes) -> bytes:

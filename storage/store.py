@@ -1,7 +1,7 @@
 """The facade over blocks and state: one call per executed block, and one pointer of truth, `applied`.
 
-Order of durability (architecture J18): the block's segment is synced, then one synced engine batch holds the state,
-the receipts and `applied`.  After a crash the blocks above `applied` are executed again.
+Order of durability (architecture J18): the block's segment is synced, then that of its receipts, then one synced engine
+batch holds the state and `applied`.  After a crash the blocks above `applied` are executed again, to the same receipts.
 
 `write` blocks and belongs to the writer thread; everything else belongs to the loop.
 """
@@ -23,18 +23,20 @@ from cccnode.types.block import block_id as id_of
 from cccnode.types.errors import BLOCKS_CORRUPT, HOME_FORMAT, HOME_OTHER_CHAIN, STATE_CORRUPT, fault
 from cccnode.types.scalars import Hash, Height, Millis, View
 from storage import keys
-from storage.blocks import BlockFile
+from storage.blocks import RECEIPTS_FOLDER, RECEIPTS_RECORD_BYTES_MAX, BlockFile
 from storage.engine import Engine, Put
 from storage.files import Disk
 from storage.state import CACHE_BYTES, Staging, State, Writes
 
-FORMAT: Final = 1
-"""Version of everything under `data/`; a program refuses a higher one."""
+FORMAT: Final = 2
+"""Version of everything under `data/`; a program refuses a higher one, and rewrites a lower one at its first start."""
 
 PREPARING: Final = "preparing"
 """Name of the mark that stands while the first state is being written."""
 _FORGOTTEN: Final = 10_000
 """Keys deleted at once."""
+_SYNCED_AT_ONCE: Final = 64
+"""Blocks whose receipts are moved between two syncs."""
 
 _NOTHING: Final[Mapping[bytes, bytes]] = {}
 _NO_META: Final[Mapping[str, bytes]] = {}
@@ -82,8 +84,10 @@ class _Outline(Noun, frozen=True, array_like=True, gc=False):
 class StagedBlock:
     """An executed block on its way to disk: iterate to its end, `Store.write` it, then `Store.adopt` it."""
 
-    def __init__(self, block: FinalBlock, state: Staging, puts: list[Put]) -> None:
+    def __init__(self, block: FinalBlock, receipts: bytes, state: Staging, puts: list[Put]) -> None:
         self.block = block
+        self.receipts = receipts
+        """All of them, encoded."""
         self.state = state
         self.puts = puts
         """What the engine must hold beside the state."""
@@ -116,9 +120,10 @@ class Store:
             _forget_state(engine)
         root = None if self._applied is None else self._applied.state_root
         self.state = State.open(engine, depth=depth, root=root, cache_bytes=cache_bytes)
-        self.blocks = BlockFile.open(disk)
-        if self._applied is not None and self._applied.height > (self.blocks.last or 0):
-            raise fault(BLOCKS_CORRUPT, applied=self._applied.height, last=self.blocks.last)
+        self.blocks, self._receipts = BlockFile.open(disk), _receipts_in(disk)
+        for file in (self.blocks, self._receipts):
+            if self._applied is not None and self._applied.height > (file.last or 0):
+                raise fault(BLOCKS_CORRUPT, applied=self._applied.height, last=file.last)
 
     @classmethod
     def open(
@@ -136,7 +141,8 @@ class Store:
         Raises:
             Fault: HOME_OTHER_CHAIN, HOME_FORMAT, STATE_CORRUPT or BLOCKS_CORRUPT.
         """
-        _check_stamps(engine, chain=chain, node_id=node_id, depth=depth)
+        if _check_stamps(engine, chain=chain, node_id=node_id, depth=depth) < FORMAT:
+            _take_over(disk, engine)
         return cls(disk, engine, depth=depth, cache_bytes=cache_bytes)
 
     @property
@@ -196,7 +202,7 @@ class Store:
         return self._stage(block, block_id, writes, receipts, root, ahead, epoch_records, meta)
 
     def write(self, staged: StagedBlock) -> None:
-        """Make a finished block durable: its segment first, then one engine batch.  Blocks; for the writer thread.
+        """Make a finished block durable: its segments first, then one engine batch.  Blocks; for the writer thread.
 
         Raises:
             Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
@@ -270,8 +276,14 @@ class Store:
         return self._get_noun(keys.applied_at(height), Applied)
 
     def receipts(self, height: int) -> list[bytes] | None:
-        """The encoded receipts of an executed block in order; None if the height is not executed."""
-        return self._get_noun(keys.receipts(height), list[bytes])
+        """The encoded receipts of an executed block in order; None if the height is not executed, or not kept."""
+        if self._applied is None or height > self._applied.height:
+            return None
+        raw = self._receipts.read(height)
+        try:
+            return None if raw is None else decode_trusted(list[bytes], raw)
+        except DecodeError as error:
+            raise fault(BLOCKS_CORRUPT, height=height, reason=str(error)) from error
 
     def epoch_record(self, record_hash: bytes) -> bytes | None:
         """An encoded epoch record by its hash."""
@@ -320,13 +332,12 @@ class Store:
     ) -> StagedBlock:
         height = block.header.height
         puts: list[Put] = [
-            (keys.receipts(height), encode(receipts)),
             (keys.header(height), encode(block.header)),
             (keys.height_of(block_id), height.to_bytes(8, "big")),
             *((keys.epoch_record(record_hash), raw) for record_hash, raw in epoch_records.items()),
             *((keys.meta(name), value) for name, value in meta.items()),
         ]
-        staged = StagedBlock(block, self.state.stage(writes), puts)
+        staged = StagedBlock(block, encode(receipts), self.state.stage(writes), puts)
         staged.steps = self._run(staged, block_id, receipts_root, ahead)
         return staged
 
@@ -351,6 +362,10 @@ class Store:
 
     def _write_state(self, staged: StagedBlock) -> None:
         assert staged.applied is not None, "a block is written after its last step"
+        height, last = staged.applied.height, self._receipts.last
+        if last is None or height > last:  # Else they were written before a crash.
+            self._receipts.append(height, staged.receipts)
+            self._receipts.sync()
         self._engine.write(staged.state.puts + staged.puts, sync=True)
 
     def _get_noun(self, key: bytes, kind: type[T]) -> T | None:
@@ -382,18 +397,43 @@ def is_certified(raw: bytes) -> bool:
         raise fault(BLOCKS_CORRUPT, reason=str(error)) from error
 
 
-def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> None:
-    """Compare what the data say they are with what this node is; stamp an empty engine."""
+def _receipts_in(disk: Disk) -> BlockFile:
+    return BlockFile.open(disk, RECEIPTS_FOLDER, bytes_max=RECEIPTS_RECORD_BYTES_MAX)
+
+
+def _take_over(disk: Disk, engine: Engine) -> None:
+    """Format 1 kept receipts in the engine, which wrote them many times over: move them to their files.
+
+    They are deleted there only when all are synced here, so it may be interrupted anywhere.
+    """
+    receipts = _receipts_in(disk)
+    for key, raw in engine.iterate(keys.OLD_RECEIPTS):
+        height = int.from_bytes(key[1:], "big")
+        if receipts.last is None or height > receipts.last:
+            receipts.append(height, raw)
+            if height % _SYNCED_AT_ONCE == 0:
+                receipts.sync()
+    receipts.sync()
+    rows = engine.iterate(keys.OLD_RECEIPTS)
+    while part := [(key, None) for key, _ in islice(rows, _FORGOTTEN)]:
+        engine.write(part, sync=True)
+    engine.write([(keys.stamp("format"), FORMAT.to_bytes(4, "big"))], sync=True)
+
+
+def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> int:
+    """Compare what the data say they are with what this node is; stamp an empty engine.  Returns their format."""
     stamps = {"chain": chain, "node": node_id, "depth": bytes((depth,)), "format": FORMAT.to_bytes(4, "big")}
     stored = engine.get(keys.stamp("format"))
     if stored is None:
         if next(engine.iterate(b""), None) is not None:
             raise fault(HOME_FORMAT, found=None, supported=FORMAT)
         engine.write([(keys.stamp(name), value) for name, value in stamps.items()], sync=True)
-        return
-    if int.from_bytes(stored, "big") > FORMAT:
-        raise fault(HOME_FORMAT, found=int.from_bytes(stored, "big"), supported=FORMAT)
+        return FORMAT
+    written = int.from_bytes(stored, "big")
+    if written > FORMAT:
+        raise fault(HOME_FORMAT, found=written, supported=FORMAT)
     for name in ("chain", "node", "depth"):
         found = engine.get(keys.stamp(name))
         if found != stamps[name]:
             raise fault(HOME_OTHER_CHAIN, what=name, found=found, expected=stamps[name])
+    return written

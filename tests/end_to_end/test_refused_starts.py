@@ -85,9 +85,9 @@ def test_data_of_another_node(ran: Path, home: Path) -> None:
 def test_data_of_a_newer_format(home: Path) -> None:
     """Data that a newer program wrote is left alone."""
     engine = LevelDB(home / "data" / "state")
-    engine.write([(b"sformat", (2).to_bytes(4, "big"))], sync=True)
+    engine.write([(b"sformat", (3).to_bytes(4, "big"))], sync=True)
     engine.close()
-    refuses(home, "home/FORMAT", CONFIGURATION, "found: 2", "supported: 1", "Upgrade", str(home / "data"))
+    refuses(home, "home/FORMAT", CONFIGURATION, "found: 3", "supported: 2", "Upgrade", str(home / "data"))
 
 
 def test_genesis_that_is_none(home: Path) -> None:

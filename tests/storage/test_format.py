@@ -35,7 +35,8 @@ APPLIED = (
     "bba1ebb580acf4a2aaa949dacf34afc692c4200404040404040404040404040404040404040404040404040404040404"
     "040404c3"
 )
-ENGINE = "e84605e92cdb8423a220da04362b74bda51ef46c3cfbc46ddc12d196cd3b28fc"
+ENGINE = "5c9cade39abe27c781118d82363f07d39bfe496496df532ebcfe1e6996517792"
+RECEIPTS = "00000009160687ea0000000000000000900000001601b57fcc000000000000000191c40b7265636569707420312f30"
 STATE_ROOT = "00c2307dfc3fbc3ede7160c5a590a9a65aa480506d5d22fa672b3d4f734b58e1"
 
 
@@ -75,6 +76,13 @@ def test_files():
     assert batches() == BATCHES
     assert blocks("seg") == BLOCKS
     assert blocks("idx") == INDEX
+
+
+def test_receipts():
+    """Receipts lie in files of their own, in the frame of blocks."""
+    disk = MemoryDisk()
+    commit(initialised(disk, MemoryEngine()))
+    assert disk.read("receipts/0000000000.seg").hex() == RECEIPTS
 
 
 def test_engine():

@@ -24,8 +24,9 @@ from cccnode.types.errors import (
 )
 from cccnode.types.vote import Kind, Proposal
 from storage import keys
+from storage.blocks import BlockFile
 from storage.memory import MemoryDisk, MemoryEngine
-from storage.store import is_certified
+from storage.store import FORMAT, is_certified
 from tests.storage.builders import CHAIN, DEPTH, ahead, block, commit, header, initialised, open_store, receipts, writes
 
 CERTIFICATE = Certificate(1, Kind.FINALIZE, Proposal(2, 0, 1, b"b" * 32), b"\x07", (b"s" * 64,) * 3)
@@ -173,11 +174,48 @@ def test_invalid_newer_format(home):
     """Data of a newer program, or without any stamp, are refused."""
     initialised(*home)
     _, engine = home
-    for value in ((2).to_bytes(4, "big"), None):
+    for value in ((FORMAT + 1).to_bytes(4, "big"), None):
         engine.write([(keys.stamp("format"), value)], sync=True)
         with pytest.raises(Fault) as refusal:
             open_store(*home)
         assert refusal.value.spec is HOME_FORMAT
+
+
+@pytest.mark.parametrize("stopped_after", [0, 1, 2, 3, None])
+def test_format_one_is_taken_over(stopped_after):
+    """Receipts that an older program kept in the engine are moved once, wherever the first attempt was cut short."""
+    disk, engine = MemoryDisk(), MemoryEngine()
+    store = initialised(disk, engine)
+    for _ in range(5):
+        commit(store)
+    old = [(b"r" + height.to_bytes(8, "big"), encode(store.receipts(height))) for height in range(6)]
+    for name in disk.list("receipts"):
+        disk.remove(f"receipts/{name}")
+    engine.write([*old, (keys.stamp("format"), (1).to_bytes(4, "big"))], sync=True)
+    if stopped_after is not None:
+        begun = BlockFile.open(disk, "receipts")
+        for height, (_, raw) in enumerate(old[:stopped_after]):
+            begun.append(height, raw)
+        begun.sync()
+
+    again = open_store(disk, engine)
+
+    assert [again.receipts(height) for height in range(6)] == [[], *map(receipts, range(1, 6))]
+    assert not list(engine.iterate(b"r"))
+    assert engine.get(keys.stamp("format")) == FORMAT.to_bytes(4, "big")
+    commit(again)
+    assert open_store(disk, engine).receipts(6) == receipts(6)
+
+
+def test_invalid_receipts_below_applied(home):
+    """Receipt files that end below the applied height are refused: something was lost that had been synced."""
+    disk, _ = home
+    commit(initialised(*home))
+    for name in disk.list("receipts"):
+        disk.remove(f"receipts/{name}")
+    with pytest.raises(Fault) as refusal:
+        open_store(*home)
+    assert refusal.value.spec is BLOCKS_CORRUPT
 
 
 def test_invalid_blocks_below_applied(home):
