@@ -30,9 +30,11 @@ FORM_MS = 5
 """A batch is closed after this long, or when it is full (D5)."""
 HAVE_MS = 20
 """Announcements are at least this far apart (J9)."""
-SYNC_MS = 20
-"""After a sync of `CROWDED_TXS` transactions or more the next one begins this much later, and takes in more batches:
-what it holds could not be announced earlier anyway, and each sync costs every node half a millisecond."""
+SYNC_PAUSE_MS = 60
+"""After a sync of `CROWDED_TXS` transactions or more the next one waits a moment, a millisecond for every four of them
+and never longer than this: it takes in more batches, and one announcement names them all.  What a batch costs beside
+its transactions (a sync, announcements to and from everybody) was a fifth of a loaded node's time."""
+SYNC_TXS_PER_MS = 4
 CROWDED_TXS = 64
 HAVES_PER_SECOND_MAX = 200
 """Announcements of one validator in a second: four times what J9 allows, since a long list comes in several."""
@@ -479,8 +481,9 @@ class Dissemination:
         """Group commit: everything that waits goes to disk with one sync."""
         self._syncing, self._sync_timer = True, None
         group, self._unsynced = self._unsynced, []
-        if sum(len(entry.transactions) for entry in group) >= CROWDED_TXS:
-            self._sync_ms = self._runtime.now_ms() + SYNC_MS
+        transactions = sum(len(entry.transactions) for entry in group)
+        if transactions >= CROWDED_TXS:
+            self._sync_ms = self._runtime.now_ms() + min(SYNC_PAUSE_MS, transactions // SYNC_TXS_PER_MS)
 
         def job() -> None:
             for entry in group:
