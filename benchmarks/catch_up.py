@@ -73,7 +73,7 @@ async def _fill(options: argparse.Namespace, watch: Watch, genesis: Genesis) -> 
     signers = Signers(chain=genesis.chain, signers=options.signers, accounts=accounts)
     load = Load([node.rpc for node in watch.nodes], probe_every=_PROBE_EVERY)
     try:
-        await load.open_loop(signers.sign(options.transactions, options.batch), options.rate)
+        await load.open_loop(signers.sign(options.transactions, options.batch, options.rate), options.rate)
         await load.answered()
     finally:
         signers.close()

@@ -147,8 +147,8 @@ class _Bench:
         rate = float(highest_step.name)
         seconds = self._options.seconds
         usual = await self._open_step(rate / 2, Window(1, 1 + seconds / 4))
-        flood = self._signers.sign(round(2 * rate * seconds), self._options.batch)
-        after = self._signers.sign(round(rate / 2 * max(AFTER_S, seconds / 3)), self._options.batch)
+        flood = self._signers.sign(round(2 * rate * seconds), self._options.batch, 2 * rate)
+        after = self._signers.sign(round(rate / 2 * max(AFTER_S, seconds / 3)), self._options.batch, rate / 2)
         load.sent.answer_ms, load.sent.finality_ms, load.sent.late_ms = [], [], 0.0
         watching = Overloaded(self._watch.nodes, load.sent)
 
@@ -186,7 +186,7 @@ class _Bench:
     async def _open_step(self, rate: float, window: Window | None = None) -> Step:
         options = self._options
         window = window or Window(options.warm_up, options.warm_up + options.seconds)
-        batches = self._signers.sign(round(rate * (window.end + 1)), options.batch)
+        batches = self._signers.sign(round(rate * (window.end + 1)), options.batch, rate)
         step = await self._step(f"{rate:.0f}", lambda: self._load.open_loop(batches, rate), window)
         step.print()
         return step

@@ -16,6 +16,8 @@ from cccnode.types.transaction import account_id
 
 _CHUNK: Final = 16
 """Batches signed in one job."""
+_SIGNING_US: Final = 25
+"""What a transaction takes until all are signed, on two cores; a guess that may be wrong by two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,18 @@ class Signers:
         )
         self._next = 0
 
-    def sign(self, transactions: int, batch: int) -> list[Batch]:
-        """Submissions of `batch` transactions each, `transactions` or a few more in all."""
-        valid_until_ms = time.time_ns() // 1_000_000 + LIFE_MS
+    def sign(self, transactions: int, batch: int, rate: float) -> list[Batch]:
+        """Submissions of `batch` transactions each, `transactions` or a few more in all, to be sent at `rate` a second.
+
+        A run may last longer than a transaction may live, so each expires half a life after it is due.
+        """
+        ready_ms = time.time_ns() // 1_000_000 + transactions * _SIGNING_US // 1_000
         count = -(-transactions // batch)
         jobs = []
         for first in range(0, count, _CHUNK):
             batches = min(_CHUNK, count - first)
-            jobs.append((self._next, batches, batch, valid_until_ms))
+            due_ms = ready_ms + round(first * batch / rate * 1_000)
+            jobs.append((self._next, batches, batch, due_ms + LIFE_MS // 2))
             self._next += batches * batch
         return [Batch(*signed) for chunk in self._pool.map(_sign, jobs) for signed in chunk]
 
