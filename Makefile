@@ -12,7 +12,7 @@ READY := $(VENV)/ready
 
 # Options, as in `make simulate PROFILE=network SEEDS=20 SEED=7`.
 WORKERS ?= 2
-NAME ?= signatures
+NAME ?= page
 PROFILE ?= all
 SEEDS ?= 20
 SEED ?= 0
@@ -39,7 +39,7 @@ fix: $(READY) ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## one benchmark: make bench NAME=network
+bench: $(READY) ## the kept results on one page; or one benchmark: make bench NAME=network
 	@exec $(BIN)/python -m benchmarks $(NAME) --json $(ARGS)
 
 simulate: $(READY) ## whole networks from seeds: make simulate PROFILE=consensus SEEDS=100 SEED=7

@@ -11,6 +11,7 @@ from benchmarks.measure import Spread, Stopwatch, percentiles
 from benchmarks.network.overload import recovered
 from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
+from benchmarks.page import RESULTS
 
 processes = pytest.mark.xdist_group("end_to_end")
 """Networks of processes run one at a time: they would take each other's ports."""
@@ -146,6 +147,16 @@ def test_a_flooding_peer_is_cut_off(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_recovered_when_every_later_second_is_as_usual(after: list[tuple[float, float]], seconds: float | None) -> None:
     """One slow probe among several is noise; a slow second at the end, or no probe at all, is no recovery."""
     assert recovered(after, 10.0) == seconds
+
+
+def test_kept_results_make_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every file of benchmarks/results is on it, with the command that measured it."""
+    assert main(["page"]) == 0
+
+    page = capsys.readouterr().out
+    files = sorted(RESULTS.glob("*.json"))
+    assert files
+    assert all(f"{file.stem}: python -m benchmarks" in page for file in files)
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
