@@ -24,10 +24,10 @@ from cccnode.types.errors import (
 from storage.engine import Put
 from storage.files import make_folder
 
-BLOCK_CACHE_BYTES: Final = 32 << 20
+BLOCK_CACHE_BYTES: Final = 8 << 20
 """LevelDB's own cache of uncompressed blocks; the state has its own above it, so this one stays small."""
-WRITE_BUFFER_BYTES: Final = 16 << 20
-"""Memory table: several full blocks, so that a block's batch does not wait for a compaction."""
+WRITE_BUFFER_BYTES: Final = 8 << 20
+"""Memory table, of which two may exist: several full blocks, so that a block's batch does not wait for a compaction."""
 OPEN_FILES_MAX: Final = 74
 """LevelDB's least: 64 tables, which it maps into memory.  By default a thousand would stay mapped, and a node whose
 state and receipts grow, or that reads the receipts of a full duplicate window at its start, would seem to need
@@ -98,7 +98,7 @@ class LevelDB:
     def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """See `Engine`."""
         try:
-            with self._db.iterator(prefix=prefix, verify_checksums=True) as rows:
+            with self._db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False) as rows:
                 yield from rows
         except (OSError, self._plyvel.Error) as error:
             raise self._named(error) from error
