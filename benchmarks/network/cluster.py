@@ -20,6 +20,8 @@ from cccnode.cli.testnet_files import Testnet, TestnetNode, prepare
 from cccnode.config import LOOPBACK, TESTNET_PORT_STEP, split_address
 from cccnode.home import Home
 from cccnode.node.data import found
+from cccnode.types.limits import WINDOW_TXS_MAX
+from genesis.document import LimitsEntry
 from tests.support.proxy import HIDDEN, Line, Proxy, between
 
 READY_S: Final = 300
@@ -135,13 +137,14 @@ def cluster(
     seed: bytes,
     settings: Mapping[str, object],
     peers: int = 0,
+    window: int = WINDOW_TXS_MAX,
     profile: Path | None = None,
     delay_ms: int = 0,
 ) -> Iterator[tuple[Testnet, list[Node]]]:
     """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given.
 
-    `peers` are registered and have a home, but no process.  With a delay all connections between nodes go through a
-    proxy that holds everything back for so long, each way.
+    `window` is how many transactions the duplicate window takes.  `peers` are registered and have a home, but no
+    process.  With a delay all connections between nodes go through a proxy that holds everything back for so long.
     """
     with TemporaryDirectory(prefix="cccnode-network-") as folder:
         network = prepare(
@@ -152,6 +155,7 @@ def cluster(
             seed=seed,
             ports=free_ports(validators + peers),
             settings=settings,
+            limits=LimitsEntry(window_tx_max=window),
         )
         nodes: list[Node] = []
         proxy, environments = _delayed(network, delay_ms) if delay_ms else (None, {})

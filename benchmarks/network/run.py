@@ -23,6 +23,7 @@ from benchmarks.network.watch import Watch
 from benchmarks.report import Benchmark, Figures, table
 from cccnode.cli.testnet_files import Testnet
 from cccnode.node.data import read_home_genesis
+from cccnode.types.limits import WINDOW_TXS_MAX
 from genesis.document import Genesis
 
 _LOWEST: Final = 250.0
@@ -57,6 +58,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--cache-mb", type=int, default=512, help="state cache of each node; default: %(default)s")
     add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
+    add("--window", type=int, default=WINDOW_TXS_MAX, help="transactions in the duplicate window; default: %(default)s")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--overload", action="store_true", help="after --rate: twice as much for --seconds, then half as much")
     add("--flood", action="store_true", help="then once more at that rate, while a peer forwards forged transactions")
@@ -75,6 +77,7 @@ def _run(options: argparse.Namespace) -> Figures:
         seed=SEED,
         settings=settings,
         peers=1 if options.flood else 0,
+        window=options.window,
         profile=options.profile.absolute() if options.profile else None,
         delay_ms=options.delay_ms,
     ) as (network, nodes):

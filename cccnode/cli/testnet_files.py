@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
@@ -21,6 +21,9 @@ from cccnode.home import Home, disk_fault, lock_holder
 from cccnode.keys import Role
 from cccnode.types import errors
 from cccnode.types.errors import fault
+
+if TYPE_CHECKING:  # the document is needed once in a network's life, as below
+    from genesis.document import LimitsEntry
 
 MARK: Final = "testnet.json"
 DEMO_ACCOUNTS: Final = 3
@@ -145,10 +148,12 @@ def prepare(
     ports: Mapping[str, int] = PORTS,
     settings: Mapping[str, object] | None = None,
     time_ms: int | None = None,
+    limits: "LimitsEntry | None" = None,
 ) -> Testnet:
     """Make a test network: genesis, a home for every node, key files of the first accounts.
 
-    `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable.
+    `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable; `limits`
+    are those of the genesis document.
 
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
@@ -169,6 +174,7 @@ def prepare(
         balance=BALANCE if balance is None else balance,
         seed=seed,
         time_ms=time.time_ns() // 1_000_000 if time_ms is None else time_ms,
+        limits=limits,
     )
     shape = Shape(
         chain="0x" + demo.genesis.chain.hex(), validators=validators, peers=peers, accounts=accounts, ports=dict(ports)
