@@ -9,31 +9,17 @@ from cccnode.city.bank.state import balance
 from cccnode.ledger.state import Overlay
 from cccnode.node import proving
 from cccnode.node.proving import Prover
-from cccnode.rpc.backend import StoredTransaction
 from cccnode.types.block import block_id
 from cccnode.types.errors import NOT_FOUND, NOT_PROVABLE, PRUNED, RPC_BUSY, ErrorSpec, Fault
 from genesis.bootstrap import ASSET
 from genesis.header import first_record
-from tests.support.proven import EPOCHS, SignedCouncil, proven_network
+from tests.support.proven import EPOCHS, SignedCouncil, proven_network, stored
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[SignedCouncil]:
     with proven_network() as made:
         yield made
-
-
-def stored(network: SignedCouncil, tx_id: bytes) -> StoredTransaction:
-    replica = network.replica()
-    decision = replica.decision(tx_id)
-    block = replica.store.block(decision.height)
-    return StoredTransaction(
-        raw=next(raw for batch in block.batches for raw in batch if replica.id_of(raw) == tx_id),
-        height=decision.height,
-        position=decision.position,
-        receipt=replica.store.receipts(decision.height)[decision.position],
-        header=block.header,
-    )
 
 
 def test_the_first_record_needs_no_state(network: SignedCouncil) -> None:

@@ -1,6 +1,6 @@
 """A network with genuine signatures and several sets of validators, and what its first node proves to others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -10,11 +10,15 @@ import pytest
 from cccnode.crypto.signing import SigningKey
 from cccnode.crypto.verifying import verify_many
 from cccnode.node.proving import Prover
+from cccnode.rpc.backend import StoredTransaction
+from cccnode.types.errors import NOT_FOUND, fault
 from cccnode.types.finality import Anchor, EpochLink, Trust
+from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from genesis.header import first_record
 from tests.driver.council import Council
 from tests.simulation import nodes
 from tests.simulation.nodes import SimulatedNode
+from tests.support.fake_node import FakeNode
 
 EPOCHS = 6
 """The network is in this epoch when it stands still: six sets of validators came before."""
@@ -93,3 +97,45 @@ def proven_network() -> Iterator[SignedCouncil]:
         network.run(2_000)
         network.sent = ids
         yield network
+
+
+class ProvenNode(FakeNode):
+    """That network's first node, or another, behind the RPC."""
+
+    def __init__(self, network: SignedCouncil, number: int = 0) -> None:
+        super().__init__()
+        self.network, self.number, self.prover = network, number, network.prover(number)
+
+    async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
+        return await self.prover.group(group, height, 0)
+
+    async def prove_transaction(self, tx_id: bytes, wait_ms: int) -> TransactionProof:
+        return await self.prover.transaction(stored(self.network, tx_id), 0)
+
+    async def prove_events(self, height: int, wait_ms: int) -> EventsProof:
+        return await self.prover.events(height, 0)
+
+    def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
+        return self.prover.epoch_ends(first, count)
+
+    def newest_anchor(self) -> Anchor | None:
+        return self.prover.newest_anchor()
+
+    def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
+        return self.prover.history(height, anchor)
+
+
+def stored(network: SignedCouncil, tx_id: bytes) -> StoredTransaction:
+    """A decided transaction, as a node finds it."""
+    replica = network.replica()
+    decision = replica.decision(tx_id)
+    if decision is None:
+        raise fault(NOT_FOUND, tx_id=tx_id)
+    block, receipts = replica.store.block(decision.height), replica.store.receipts(decision.height)
+    return StoredTransaction(
+        raw=next(raw for batch in block.batches for raw in batch if replica.id_of(raw) == tx_id),
+        height=decision.height,
+        position=decision.position,
+        receipt=receipts[decision.position],
+        header=block.header,
+    )
