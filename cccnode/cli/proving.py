@@ -24,7 +24,7 @@ from cccnode.types.proofs import Evidence
 _HASH_BYTES = 32
 
 
-class Hex(click.ParamType):
+class Hex(click.ParamType[bytes]):
     """Bytes in hexadecimal, with or without 0x."""
 
     name = "hex"
@@ -86,9 +86,8 @@ def export(
     except OSError as error:
         raise disk_fault(error, path) from error
     if options.json:
-        output.emit_json(
-            {"file": str(path), "bytes": len(raw), "genesis": "0x" + chain.hex(), "proofs": len(found) - 1}
-        )
+        shown = {"file": str(path), "bytes": len(raw), "genesis": "0x" + chain.hex(), "proofs": len(found) - 1}
+        output.emit_json(shown)
         return
     click.echo(f"{path}: {len(raw)} " + options.text("bytes", "ไบต์"))
     hint = f"cccnode evidence verify {path} --genesis 0x{chain.hex()}"

@@ -117,6 +117,11 @@ def own_validator(link: EpochLink) -> EpochLink:
     )
 
 
+def own_header(link: EpochLink) -> EpochLink:
+    mine = own_validator(link)
+    return replace(mine, last=header(mine.last, next_epoch_record_hash=tagged(EPOCH, encode(mine.record))))
+
+
 LIES: dict[str, tuple[str, Tamper]] = {
     "forged tip": ("proof/CERTIFICATE", changed(Anchor, "tip_proof", lambda tip: header(tip, state_root=bytes(32)))),
     "forged header of an epoch's end": (
@@ -130,8 +135,7 @@ LIES: dict[str, tuple[str, Tamper]] = {
     "own set": ("proof/VALIDATORS", at(3, own_validator)),
     "own set from a header that names it": (
         "proof/CERTIFICATE",
-        at(3, lambda link: (lambda mine: replace(mine, last=header(
-            mine.last, next_epoch_record_hash=tagged(EPOCH, encode(mine.record)))))(own_validator(link))),
+        at(3, own_header),
     ),
     "replaced certificate": (
         "proof/CERTIFICATE",
@@ -150,7 +154,10 @@ LIES: dict[str, tuple[str, Tamper]] = {
         at(4, lambda link: replace(link, last=certificate(link.last, signatures=(bytes(64),) * 3))),
     ),
     "an epoch left out": ("proof/HISTORY", links(lambda found: [found[0], *found[2:]])),
-    "truncated: the newest epochs are withheld": ("proof/VALIDATORS", links(lambda found: [link for link in found if link.record.epoch < 4])),
+    "truncated: the newest epochs are withheld": (
+        "proof/VALIDATORS",
+        links(lambda found: [link for link in found if link.record.epoch < 4]),
+    ),
     "an epoch ended twice": ("proof/HISTORY", links(lambda found: [*found, *found[-1:]])),
     "another chain": ("proof/OTHER_CHAIN", changed(Anchor, "tip_proof", lambda tip: header(tip, chain=bytes(32)))),
     "no hexadecimal": ("core/MALFORMED", lambda asked, answer: {**answer, "tip_proof": "0xzz"}),
