@@ -15,8 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
+from nacl import exceptions, signing
 
 # fmt: off
 # ruff: noqa: E501, SIM905 - a reason a line reads best
@@ -259,16 +258,16 @@ class Trust:
         identity, height = sha256(BLOCK, encode(fields)), header["height"]
         need(inclusion(identity, height, later["height"], path, later["history_root"]), "history", f"block {height}")
         need(height == result[0], "heights")
-        return header
+        when = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=header["time_ms"])
+        return header | {"time": f"{when:%Y-%m-%d %H:%M:%S UTC}"}
 
 
 def signed(key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether an Ed25519 signature holds."""
     try:
-        VerifyKey(key).verify(message, signature)
-    except (BadSignatureError, ValueError, TypeError):
+        return bool(signing.VerifyKey(key).verify(message, signature))
+    except (exceptions.BadSignatureError, ValueError, TypeError):
         return False
-    return True
 
 
 def check_transaction(trust: Trust, proof: Any) -> Finding:
@@ -283,7 +282,7 @@ def check_transaction(trust: Trust, proof: Any) -> Finding:
     need(len(fields) == 10 and len(fields[8]) == len(fields[9]), "signer")
     signatures = zip(fields[8], fields[9], strict=True)
     need(all(signed(key, SIGN + part, signature) for key, signature in signatures), "signer")
-    shown = {"id": tx_id, "account": fields[2], "height": header["height"], "time": when(header["time_ms"])}
+    shown = {"id": tx_id, "account": fields[2], "height": header["height"], "time": header["time"]}
     return "transaction", shown | {
         "code": code,
         "fee": fee,
@@ -323,13 +322,7 @@ def check_block(trust: Trust, proof: Any) -> Finding:
     receipts, past, result = proof
     header = trust.past(past, result)
     need(list_root(receipts) == result[2], "receipts")
-    shown = {"height": header["height"], "time": when(header["time_ms"])}
-    return "block", shown | {"receipts": [decode(receipt) for receipt in receipts]}
-
-
-def when(time_ms: int) -> str:
-    """A time as people read it, UTC."""
-    return f"{dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=time_ms):%Y-%m-%d %H:%M:%S UTC}"
+    return "block", {"height": header["height"], "time": header["time"], "receipts": [decode(raw) for raw in receipts]}
 
 
 def verify(raw: bytes, genesis: bytes) -> list[Finding]:
@@ -360,6 +353,14 @@ def text(value: Any) -> str:
     return "[" + ", ".join(map(text, value)) + "]" if isinstance(value, list) else str(value)
 
 
+def plain(value: bytes) -> Any:
+    """What a value of the state says, where it is one of this encoding."""
+    try:
+        return decode(value)
+    except Refused:
+        return value
+
+
 def tell(kind: str, fields: dict[str, Any], lang: str = "en") -> str:
     """One finding in words."""
     thai = lang == "th"
@@ -370,7 +371,7 @@ def tell(kind: str, fields: dict[str, Any], lang: str = "en") -> str:
         shown["events"] = str(sum(len(row[3]) for row in fields["receipts"]))
     if kind in ("group", "block"):
         shown["count"] = str(len(fields["items" if kind == "group" else "receipts"]))
-    items = [f"\n  {text(item)} = {text(value)}" for item, value in fields.get("items", [])]
+    items = [f"\n  {text(item)} = {text(plain(value))}" for item, value in fields.get("items", [])]
     return SENTENCES[kind][thai].format(**shown) + "".join(items)
 
 
@@ -386,9 +387,8 @@ def main() -> int:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     except Refused as error:
-        reason, *where = error.args
-        word, detail = "ปฏิเสธ" if given.lang == "th" else "REFUSED", f" ({where[0]})" if any(where) else ""
-        sys.stdout.write(f"{word}: {REASONS[reason][given.lang == 'th']}{detail}\n")
+        (reason, where), word = (*error.args, "")[:2], "ปฏิเสธ" if given.lang == "th" else "REFUSED"
+        sys.stdout.write(f"{word}: {REASONS[reason][given.lang == 'th']}{where and f' ({where})'}\n")
         return 1
     sys.stdout.writelines(tell(kind, fields, given.lang) + "\n" for kind, fields in found)
     sys.stdout.write("พิสูจน์แล้ว\n" if given.lang == "th" else "PROVEN.\n")

@@ -243,14 +243,17 @@ def test_the_genuine_file_holds(case: Case) -> None:
 
 
 def test_every_byte_counts(case: Case) -> None:
-    """Whatever byte of a small file is changed, it is refused."""
-    small = encode(replace(case.evidence, transactions=(), blocks=(), groups=case.evidence.groups[:1]))
+    """Whatever byte of a small file is changed, and however, it is refused."""
+    proof = asyncio.run(case.network.prover().events(1, 0))
+    assert 0 == proof.result.anchor.header.epoch
+    small = encode(replace(case.evidence, links=(), transactions=(), groups=(), blocks=(proof,)))
     verify(small, case.genesis)
     for at in range(len(small)):
-        changed = bytearray(small)
-        changed[at] ^= (0x01, 0x80, 0xFF)[at % 3]
-        with pytest.raises(Refused):
-            verify(bytes(changed), case.genesis)
+        for flip in (0x01, 0x80, 0xFF):
+            changed = bytearray(small)
+            changed[at] ^= flip
+            with pytest.raises(Refused):
+                verify(bytes(changed), case.genesis)
 
 
 @given(st.data())
@@ -333,6 +336,8 @@ def test_alone(case: Case, folder: Path) -> None:
         assert part in english.stdout
     thai = run(folder, "good", "--genesis", case.genesis.hex(), "--lang", "th")
     assert 0 == thai.returncode
+    balance = case.network.replica().store.state.group(case.evidence.groups[0].group)[b"uccc"]
+    assert f'"uccc" = {decode(int, balance)}' in english.stdout
     assert re.search("[\u0e00-\u0e7f]", thai.stdout)
 
 
