@@ -3,16 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cccnode.types.certificate import SCHEME_ED25519_LIST, Certificate, signer_indices
-from cccnode.types.validators import quorum
-from cccnode.types.vote import Kind, Proposal, nullified, vote_bytes
+from cccnode.types.certificate import Certificate, Claim
+from cccnode.types.vote import Kind, Proposal, vote_bytes
 from consensus.config import VerifyMany
 
 VERIFIED_PER_VALIDATOR: Final = 64
 """Remembered valid signatures per validator: the votes of some twenty views, which is when certificates repeat them."""
-
-Claim = tuple[Kind, Proposal, int, bytes]
-"""Kind, what is voted for, signer, signature."""
 
 
 class Verifier:
@@ -56,31 +52,6 @@ class Verifier:
             [signature for _, _, _, signature in claims],
             [self._keys[signer] for _, _, signer, _ in claims],
         )
-
-
-def well_formed(kind: Kind, proposal: Proposal) -> bool:
-    """Whether a vote can name this: views from 1, a parent below, and nothing but the view when nullified."""
-    if proposal.view < 1:
-        return False
-    if kind is Kind.NULLIFY:
-        return proposal == nullified(proposal.view)
-    return proposal.parent_view < proposal.view and proposal.height >= 1
-
-
-def claims_of(certificate: Certificate, validators: int) -> list[Claim] | None:
-    """The signatures that a certificate of `validators` members states; None if it is not well formed."""
-    bitmap, signatures = certificate.bitmap, certificate.signatures
-    if certificate.scheme != SCHEME_ED25519_LIST or len(bitmap) != (validators + 7) // 8:
-        return None
-    if not quorum(validators) <= len(signatures) <= validators:
-        return None
-    signers = signer_indices(bitmap)
-    if len(signers) != len(signatures) or signers[-1] >= validators:
-        return None
-    kind, proposal = certificate.kind, certificate.proposal
-    if not well_formed(kind, proposal):
-        return None
-    return [(kind, proposal, signer, signature) for signer, signature in zip(signers, signatures, strict=True)]
 
 
 class CertificateBook:

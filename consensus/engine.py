@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from cccnode.types.block import block_id
+from cccnode.types.certificate import claims_of, well_formed
 from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, SAFETY_ALARM, WATCHING
 from cccnode.types.limits import CERTIFICATES_PER_REPLY_MAX, VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.vote import Kind, Proposal, Vote
 from consensus import proposing, rules, voting
-from consensus.certificates import claims_of, well_formed
 from consensus.chain import Block, Verdict
 from consensus.config import Config, EngineStatus, Sign, ValidatorStatus, VerifyMany
 from consensus.effects import Blame, Effect

@@ -7,13 +7,13 @@ the edge; nothing here is reached by anything that was not checked there or is n
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cccnode.types.certificate import Certificate, make_certificate, signer_indices
+from cccnode.types.certificate import Certificate, Claim, claims_of, make_certificate, signer_indices
 from cccnode.types.errors import NOT_SIGNING_JOURNAL_LOST, OBSERVER, SAFETY_ALARM, WATCHING
 from cccnode.types.limits import VIEWS_AHEAD_MAX, VIEWS_BEHIND_MAX
 from cccnode.types.validators import quorum
 from cccnode.types.vote import Kind, Proposal, Vote
 from consensus.catchup import Peers, Wanted
-from consensus.certificates import CertificateBook, Claim, Verifier, claims_of
+from consensus.certificates import CertificateBook, Verifier
 from consensus.chain import Block, Chain, finalized
 from consensus.config import Config, Sign, VerifyMany
 from consensus.effects import Alarm, Blame, Effect, EvidenceFound, Finalized, Persist, Send

@@ -6,8 +6,9 @@ Per view, kind and signer at most two different votes are kept: the second is ev
 from dataclasses import dataclass, field
 from typing import Final
 
+from cccnode.types.certificate import Claim
 from cccnode.types.vote import Kind, Proposal, Vote
-from consensus.certificates import Claim, Verifier
+from consensus.certificates import Verifier
 
 _PAYLOADS_MAX: Final = 2
 

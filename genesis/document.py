@@ -203,7 +203,12 @@ class Genesis:
 
 def chain_id(document: Document) -> bytes:
     """SHA-256("ccc/1/genesis" || canonical encoding of all values in field order)."""
-    return tagged(GENESIS, encode(_values(document)))
+    return tagged(GENESIS, document_encoding(document))
+
+
+def document_encoding(document: Document) -> bytes:
+    """The bytes whose tagged hash is the chain id: every value in field order, without the names."""
+    return encode(_values(document))
 
 
 def _values(part: object) -> object:

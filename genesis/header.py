@@ -3,8 +3,8 @@
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
 from cccnode.types.block import HEADER_VERSION, Header, body_root, result_leaf
-from cccnode.types.validators import EpochRecord, epoch_record_hash
-from genesis.document import Genesis
+from cccnode.types.validators import EpochRecord, Validator, epoch_record_hash
+from genesis.document import Document, Genesis
 
 
 def genesis_header(genesis: Genesis, *, state_root: bytes, record: EpochRecord) -> Header:
@@ -33,4 +33,24 @@ def genesis_header(genesis: Genesis, *, state_root: bytes, record: EpochRecord) 
         epoch_record_hash=epoch_record_hash(record),
         next_epoch_record_hash=ZERO,
         extra_hash=ZERO,
+    )
+
+
+def first_record(document: Document) -> EpochRecord:
+    """The record of epoch 0, out of the document alone: what a client that has no state begins with.
+
+    The same as the registry makes of the first state.
+    """
+    return EpochRecord(
+        epoch=0,
+        validators=tuple(
+            Validator(
+                entry.name, bytes.fromhex(entry.consensus_key), tuple(sorted(bytes.fromhex(n.key) for n in entry.nodes))
+            )
+            for entry in document.organisations
+            if entry.consensus_key is not None
+        ),
+        limits=document.limits.noun(),
+        timers=document.timers.noun(),
+        features=tuple(document.features),
     )

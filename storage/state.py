@@ -21,6 +21,7 @@ from cccnode.types.errors import GROUP_FULL, STATE_CORRUPT, VALUE_TOO_LARGE, Fau
 from cccnode.types.limits import GROUP_ITEMS_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX
 from storage import keys
 from storage.engine import Engine, Put
+from storage.recent import Recent, node_then, page_then
 from storage.tree import Nodes, Tree, root_of
 
 Writes = dict[bytes, Changes]
@@ -108,6 +109,7 @@ class State:
         self.cache: Final = (depth, self._pages)
         """For readers that look into cached pages themselves (`StateView`); what is not there, `get` loads."""
         self._current: Staging | None = None
+        self._recent = Recent()
         self._tree = Tree(self._read_all())
 
     @classmethod
@@ -154,13 +156,22 @@ class State:
     def prove(self, group: bytes, item: bytes | None = None) -> StateProof:
         """The proof of a whole group or its absence; with `item`, other items are shown as hashes only."""
         bucket, items = bucket_of(group, self._depth), self.group(group)
-        groups = parse_page(self._pages[bucket] or b"")
-        return StateProof(
-            items=tuple((name, value) for name, value in items.items() if item in (None, name)),
-            hidden=tuple((name, value_hash(value)) for name, value in items.items() if item not in (None, name)),
-            neighbours=tuple((name, digest) for name, (digest, _) in groups.items() if name != group),
-            path=self._tree.path(bucket),
-        )
+        return _proof(self._pages[bucket] or b"", group, items, item, self._tree.path(bucket))
+
+    def prove_at(self, root: bytes, group: bytes) -> StateProof | None:
+        """The proof of a whole group when the state had this root; None: too long ago, or too much changed since."""
+        undone = self._recent.since(root) if root != self.root else []
+        if undone is None:
+            return None
+        bucket = bucket_of(group, self._depth)
+        page = page_then(undone, bucket)
+        if page is None:
+            self.group(group)  # loads the bucket
+            page = self._pages[bucket] or b""
+        record = parse_page(page).get(group, (b"", b""))[1]
+        path = enumerate(self._tree.path(bucket))
+        siblings = tuple(node_then(undone, level, (bucket >> level) ^ 1) or here for level, here in path)
+        return _proof(page, group, dict(_decode(record)) if record else {}, None, siblings)
 
     def stage(self, writes: Writes) -> Staging:
         """Prepare a block's writes; a staging that was begun before and not adopted is given up."""
@@ -174,6 +185,7 @@ class State:
         assert staging is self._current, "only the newest staging can be adopted"
         assert staging.finished, "a staging is adopted after its last step"
         self._held += staging.growth
+        self._recent.replaced(self._pages, self._tree, staging.nodes)
         for bucket in kernel.put_pages(self._pages, staging.nodes[0], staging.pages):
             self._move(bucket)
         self._tree.adopt(staging.nodes)
@@ -287,6 +299,19 @@ class State:
                 self._cache(bucket, page)
         leaves += [kernel.page_hash(self._depth, empty, b"") for empty in range(len(leaves), 1 << self._depth)]
         return b"".join(leaves)
+
+
+def _proof(
+    page: bytes, group: bytes, items: dict[bytes, bytes], shown: bytes | None, path: tuple[bytes, ...]
+) -> StateProof:
+    """The proof of a group, or of one of its items, in a bucket with this page."""
+    groups = parse_page(page)
+    return StateProof(
+        items=tuple((name, value) for name, value in items.items() if shown in (None, name)),
+        hidden=tuple((name, value_hash(value)) for name, value in items.items() if shown not in (None, name)),
+        neighbours=tuple((name, digest) for name, (digest, _) in groups.items() if name != group),
+        path=path,
+    )
 
 
 def _refusal(group: bytes, record: bytes, changes: Changes) -> Fault | None:

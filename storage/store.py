@@ -20,6 +20,7 @@ from cccnode.crypto.merkle import Frontier
 from cccnode.crypto.proofs import StateProof
 from cccnode.types.block import FinalBlock, Header, result_leaf
 from cccnode.types.block import block_id as id_of
+from cccnode.types.certificate import Certificate
 from cccnode.types.errors import BLOCKS_CORRUPT, HOME_FORMAT, HOME_OTHER_CHAIN, STATE_CORRUPT, fault
 from cccnode.types.scalars import Hash, Height, Millis, View
 from storage import keys
@@ -263,6 +264,25 @@ class Store:
             block = self.block(height)
             return None if block is None else block.header
         return header
+
+    def finality(self, height: int) -> tuple[Header, Certificate] | None:
+        """The header of a stored block with its own finalization; None if it carries none or is not kept.
+
+        Its transactions are not decoded.
+
+        Raises:
+            Fault: BLOCKS_CORRUPT.
+        """
+        raw = self.blocks.read(height)
+        if raw is None:
+            return None
+        try:
+            outline = decode_trusted(_Outline, raw)
+            if bytes(outline.certificate) == _NIL:
+                return None
+            return decode_trusted(Header, outline.header), decode_trusted(Certificate, outline.certificate)
+        except DecodeError as error:
+            raise fault(BLOCKS_CORRUPT, height=height, reason=str(error)) from error
 
     def height_of(self, block_id: bytes) -> int | None:
         """The height of an executed block."""

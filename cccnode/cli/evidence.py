@@ -1,4 +1,4 @@
-"""`cccnode evidence`: contradicting votes that a node has met, and reporting them to the ledger."""
+"""`cccnode evidence`: files that prove what the ledger holds, and contradicting votes of validators."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import click
 from cccnode.city.evidence.messages import EvidenceReport
 from cccnode.cli import output
 from cccnode.cli.options import Options, also_here, pass_options
+from cccnode.cli.proving import check, export
 from cccnode.cli.reach import talk
 from cccnode.cli.tx import send_message, signed_by_organisation
 from cccnode.client import from_hex
@@ -14,9 +15,9 @@ from cccnode.codec import decode
 from cccnode.types.vote import Contradiction
 
 
-@click.group(epilog="Example: cccnode evidence list")
+@click.group(epilog="Example: cccnode evidence export --tx 0x5f... -o proof.cccevidence")
 def evidence() -> None:
-    """Validators that voted twice: list what this node has met, report it."""
+    """Prove what the ledger holds in a file: export, verify. Validators that voted twice: list, report."""
 
 
 @evidence.command("list", epilog="Example: cccnode evidence list --output json")
@@ -48,6 +49,10 @@ def report(options: Options, /, number: int, **how: Any) -> None:
         raise click.UsageError(f"there are {len(found)}; see `cccnode evidence list`")
     pair = decode(Contradiction, from_hex(found[number]["raw"]))
     send_message(options, EvidenceReport(pair.epoch, pair.first, pair.second), **how)
+
+
+evidence.add_command(export)
+evidence.add_command(check)
 
 
 def _waiting(options: Options) -> list[dict[str, Any]]:

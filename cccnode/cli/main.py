@@ -25,7 +25,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),
     "query": ("cccnode.cli.query:query", "Ask the ledger."),
     "incident": ("cccnode.cli.incident:incident", "Incident capsules: record, replay."),
-    "evidence": ("cccnode.cli.evidence:evidence", "Validators that voted twice: list, report."),
+    "evidence": (
+        "cccnode.cli.evidence:evidence",
+        "Proofs in a file: export, verify. Validators that voted twice.",
+    ),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show."),
     "version": ("cccnode.cli.node:version", "The version of this program."),

@@ -1,7 +1,7 @@
 """Which node a command talks to, and one asyncio call with its errors named."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from cccnode import config
@@ -35,8 +35,17 @@ def talk(options: Options, action: Callable[[Client], Awaitable[T]]) -> T:
                 return await action(client)
         raise trouble(errors.UNREACHABLE)
 
+    return run_calls(run())
+
+
+def run_calls(calls: Coroutine[None, None, T]) -> T:
+    """Run what calls nodes.
+
+    Raises:
+        Trouble: whatever a node or the connection says.
+    """
     try:
-        return asyncio.run(run())
+        return asyncio.run(calls)
     except ClientError as error:
         raise from_client(error) from error
 

@@ -17,11 +17,11 @@ from cccnode.driver.runtime import Runtime, Timer
 from cccnode.driver.serving import Serving
 from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock, Header, block_id, body_root
-from cccnode.types.certificate import Certificate
+from cccnode.types.certificate import Certificate, claims_of
 from cccnode.types.limits import INLINE_CERTIFICATES_MAX
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Kind
-from consensus.certificates import Verifier, claims_of
+from consensus.certificates import Verifier
 from consensus.config import VerifyMany
 from consensus.rules import ends_epoch
 from p2p.events import Arrived as ArrivedEffect

@@ -9,7 +9,9 @@ from cccnode.codec import Noun, decode_trusted, encode
 from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime
 from cccnode.types.block import Header
+from cccnode.types.certificate import Certificate
 from cccnode.types.errors import STATE_CORRUPT, fault
+from cccnode.types.finality import Anchor, EpochLink
 from cccnode.types.scalars import Hash, Height
 from cccnode.types.validators import EpochRecord, epoch_record_hash
 from consensus.config import Sign
@@ -119,6 +121,23 @@ def read_record(store: Store, record_hash: bytes) -> EpochRecord:
 def remember_start(record_hash: bytes, height: int) -> dict[str, bytes]:
     """What to store with the last block of an epoch."""
     return {EPOCH: encode(EpochStart(record_hash, height))}
+
+
+def remember_end(header: Header, certificate: Certificate | None, record: EpochRecord) -> dict[str, bytes]:
+    """What to store with the last block of an epoch so that its end can be shown for ever, without its block."""
+    if certificate is None:  # it came with a restart: no quorum vouches for what follows
+        return {}
+    return {_end(header.epoch): encode(EpochLink(Anchor(header, certificate), record))}
+
+
+def end_of_epoch(store: Store, epoch: int) -> EpochLink | None:
+    """How an epoch ended; None: it has not, or by a restart."""
+    raw = store.meta(_end(epoch))
+    return None if raw is None else decode_trusted(EpochLink, raw)
+
+
+def _end(epoch: int) -> str:
+    return f"epoch end {epoch:019d}"
 
 
 def moved(before: EpochRecord, after: EpochRecord) -> dict[int, int]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from cccnode.codec import encode
 from cccnode.driver.chain import Chain, Roots
-from cccnode.driver.epochs import Epoch, read_record, remember_start
+from cccnode.driver.epochs import Epoch, read_record, remember_end, remember_start
 from cccnode.driver.runtime import Runtime
 from cccnode.driver.stages import Stages
 from cccnode.ingress import trusted_transactions
@@ -225,7 +225,7 @@ class Executor:
             receipts_root=outcome.receipts_root,
             ahead=ahead,
             epoch_records=records,
-            meta=remember_start(header.next_epoch_record_hash, header.height) if rules.ends_epoch(header) else {},
+            meta=self._remember_end(job.block),
         )
         for _ in staged:
             if runtime.cpu_ns() - started > SLICE_NS:
@@ -294,6 +294,15 @@ class Executor:
         current = read_record(self._store, header.next_epoch_record_hash) if last else self.epoch.record
         following = self._membership.next_record(Patched(self._store.state, outcome.writes), current)
         return look_ahead(following, current)
+
+    def _remember_end(self, block: FinalBlock) -> dict[str, bytes]:
+        """What to store with the last block of an epoch: where the next begins, and how this one ended."""
+        header = block.header
+        if not rules.ends_epoch(header):
+            return {}
+        following = read_record(self._store, header.next_epoch_record_hash)
+        start = remember_start(header.next_epoch_record_hash, header.height)
+        return {**start, **remember_end(header, block.certificate, following)}
 
     def _compare_roots(self, job: Job) -> None:
         """A final header that reports other results than ours: this node is wrong and must stop (consensus.md 3.7).

@@ -13,11 +13,11 @@ from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections
 from cccnode.node.indexing import Indexer
+from cccnode.node.proving import Prover
 from cccnode.rpc.backend import (
     DECIDED,
     Check,
     Phase,
-    ProvenGroup,
     Reason,
     Status,
     StoredTransaction,
@@ -39,6 +39,7 @@ from cccnode.types.errors import (
     NET_UNREACHABLE,
     NO_PEERS,
     NO_QUORUM,
+    NOT_FOUND,
     NOT_SIGNING_JOURNAL_LOST,
     OBSERVER,
     POOL_NOT_READY,
@@ -48,6 +49,8 @@ from cccnode.types.errors import (
     ErrorSpec,
     fault,
 )
+from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.receipt import Receipt
 from cccnode.types.validators import EpochRecord, faults, quorum
 from cccnode.types.vote import Contradiction
@@ -95,7 +98,9 @@ class Service:
         self.registry, self.metrics = registry, metrics
         self._replica, self._connections = replica, connections
         self._index, self._indexer = index, indexer
-        self._chain_name, self._depth = genesis.document.name, genesis.document.state_depth
+        self._chain_name = genesis.document.name
+        self._prover = Prover(replica.store)
+        replica.decided_hooks.append(lambda _: self._prover.wake())
         self._organisation, self._registered, self._data = organisation, registered, data
         self._errors = {spec.name: spec for spec in CORE_ERRORS}
 
@@ -236,18 +241,34 @@ class Service:
         """See `Backend`."""
         return self._replica.store.state
 
-    def prove(self, group: bytes) -> ProvenGroup:
+    # Proofs ----------------------------------------------------------------------------------------------------------
+
+    async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
         """See `Backend`."""
-        store = self._replica.store
-        applied = store.applied
-        assert applied is not None, "a running node has a state"
-        return ProvenGroup(
-            height=applied.height,
-            state_root=applied.state_root,
-            receipts_root=applied.receipts_root,
-            depth=self._depth,
-            proof=store.state.prove(group),
-        )
+        return await self._prover.group(group, height, wait_ms)
+
+    async def prove_transaction(self, tx_id: bytes, wait_ms: int) -> TransactionProof:
+        """See `Backend`."""
+        stored = self.transaction(tx_id)
+        if stored is None:
+            raise fault(NOT_FOUND, tx_id=tx_id)
+        return await self._prover.transaction(stored, wait_ms)
+
+    async def prove_events(self, height: int, wait_ms: int) -> EventsProof:
+        """See `Backend`."""
+        return await self._prover.events(height, wait_ms)
+
+    def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
+        """See `Backend`."""
+        return self._prover.epoch_ends(first, count)
+
+    def newest_anchor(self) -> Anchor | None:
+        """See `Backend`."""
+        return self._prover.newest_anchor()
+
+    def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
+        """See `Backend`."""
+        return self._prover.history(height, anchor)
 
     # Health ----------------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from cccnode.codec import Noun
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
 from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import ErrorSpec, Fault
+from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Contradiction
 from p2p.peers import DialInfo, PeerInfo
@@ -139,18 +140,6 @@ class Status:
     """Why the state is not simply `validating`; empty when all is well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenGroup:
-    """A state proof at the applied height, completed by the first final header whose `exec_height` reaches it (J1)."""
-
-    height: int
-    state_root: bytes
-    receipts_root: bytes
-    depth: int
-    proof: Noun
-    """`cccnode.crypto.proofs.StateProof`."""
-
-
 class Backend(Protocol):
     """A node, as the RPC sees it."""
 
@@ -195,8 +184,41 @@ class Backend(Protocol):
     def state(self) -> StateView:
         """Applied state for queries; valid until the caller yields to the loop."""
 
-    def prove(self, group: bytes) -> ProvenGroup:
-        """Presence, absence and completeness of one state group at the applied height."""
+    async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
+        """Presence, absence and completeness of one state group after the newest block, or after `height`.
+
+        Waits up to `wait_ms` until a final header reports the result of that block (J1).
+
+        Raises:
+            Fault: `rpc/NOT_PROVABLE`, with the height that is, or `rpc/BUSY`.
+        """
+
+    async def prove_transaction(self, tx_id: bytes, wait_ms: int) -> TransactionProof:
+        """A decided transaction with its receipt.
+
+        Raises:
+            Fault: `rpc/NOT_FOUND`, `rpc/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
+        """
+
+    async def prove_events(self, height: int, wait_ms: int) -> EventsProof:
+        """All receipts of an applied block.
+
+        Raises:
+            Fault: `rpc/NOT_FOUND`, `rpc/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
+        """
+
+    def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
+        """How the epochs from `first` on ended, at most `count`, without a gap."""
+
+    def newest_anchor(self) -> Anchor | None:
+        """The newest applied header that carries its own finalization; None before the first."""
+
+    def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
+        """That a block lies in the history of a header of this node; None: it lies above.
+
+        Raises:
+            Fault: `rpc/PRUNED`.
+        """
 
     def peers(self) -> Sequence[PeerInfo]:
         """Connected nodes, sorted by node key."""

@@ -73,7 +73,8 @@ class Dispatcher:
 
         try:
             params = method.read(decode_params(call.params))
-            return await method.handle(Scope(backend=self._backend, wait=wait), params)
+            scope = Scope(backend=self._backend, wait=wait, left_ms=lambda wanted: min(wanted, _left_ms(deadline)))
+            return await method.handle(scope, params)
         except ValueFault as error:
             raise fault(errors.RPC_INVALID_PARAMS, param=error.where, why=error.why, method=call.method) from error
         except Fault:
@@ -97,7 +98,7 @@ class Dispatcher:
         """
         if self.waiting >= self._limits.waiters_max:
             raise fault(errors.RPC_BUSY, waiting=self.waiting)
-        left_ms = max(0, int((deadline - asyncio.get_running_loop().time()) * 1000))
+        left_ms = _left_ms(deadline)
         self.waiting += 1
         backend.metrics.rpc_waiting.set(self.waiting)
         try:
@@ -111,3 +112,7 @@ class Dispatcher:
 
     def _record(self, method: str, outcome: str) -> None:
         self._count.labels(method, outcome).inc()
+
+
+def _left_ms(deadline: float) -> int:
+    return max(0, int((deadline - asyncio.get_running_loop().time()) * 1000))

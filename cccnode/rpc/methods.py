@@ -18,7 +18,7 @@ from cccnode.ledger.module import Query
 from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
-from cccnode.rpc import envelopes
+from cccnode.rpc import envelopes, proving
 from cccnode.rpc.backend import Backend, Status, StoredTransaction, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
 from cccnode.types import errors
@@ -26,7 +26,7 @@ from cccnode.types.addresses import account_text
 from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault, fault
-from cccnode.types.limits import RPC_BATCH_MAX, STATE_KEY_BYTES_MAX, TX_BYTES_MAX
+from cccnode.types.limits import RPC_BATCH_MAX, TX_BYTES_MAX
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import Hash, Height, Millis
 from cccnode.types.transaction import Transaction, signed_part, transaction_id
@@ -79,12 +79,6 @@ class Wait(_Params, frozen=True):
     timeout_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_DEFAULT
 
 
-class Group(_Params, frozen=True):
-    """One group of the state."""
-
-    group: Annotated[bytes, Meta(min_length=1, max_length=STATE_KEY_BYTES_MAX)]
-
-
 class Ask(_Params, frozen=True):
     """How the doctor answers."""
 
@@ -103,6 +97,8 @@ class Scope:
 
     backend: Backend
     wait: Waiter
+    left_ms: Callable[[int], int]
+    """How long a call may wait of what it asks for: all calls of a request share its time."""
 
 
 Handler = Callable[[Scope, Any], Awaitable[Json]]
@@ -317,18 +313,6 @@ def fields_json(transaction: Transaction[Any]) -> Json:
 # -- state, net, modules ---------------------------------------------------------------------------------------------
 
 
-async def _state_proof(scope: Scope, params: Group) -> Json:
-    proven = scope.backend.prove(params.group)
-    return {
-        "group": hex_text(params.group),
-        "height": decimal_text(proven.height),
-        "state_root": hex_text(proven.state_root),
-        "receipts_root": hex_text(proven.receipts_root),
-        "depth": proven.depth,
-        "proof": hex_text(encode(proven.proof)),
-    }
-
-
 async def _net_peers(scope: Scope, _params: Nothing) -> Json:
     return {
         "peers": [
@@ -411,7 +395,10 @@ CORE_METHODS: Final = (
     Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction."),
     Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided."),
     Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt."),
-    Method(name="state_proof", params=Group, handle=_state_proof, en="A proof of one group of the state."),
+    Method(name="state_proof", params=proving.GroupAt, handle=proving.state_proof, en="All of a state group, proven."),
+    Method(name="tx_proof", params=proving.Decided, handle=proving.tx_proof, en="A transaction and receipt, proven."),
+    Method(name="events_proof", params=proving.OneBlock, handle=proving.events_proof, en="A block's receipts, proven."),
+    Method(name="chain_light", params=proving.Epochs, handle=proving.chain_light, en="Epoch changes and tip, proven."),
     Method(name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move."),
     Method(
         name="evidence_waiting",

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from cccnode.crypto.hashing import ZERO
 from cccnode.types.block import Header, block_id
-from cccnode.types.certificate import make_certificate, signer_indices
+from cccnode.types.certificate import claims_of, make_certificate, signer_indices, well_formed
 from cccnode.types.validators import Timers, faults, quorum
 from cccnode.types.vote import Kind, Proposal, Vote, nullified, vote_bytes
 from consensus import rules
 from consensus.catchup import ASK_AT_ONCE, REPLIES_PER_SECOND_MAX, WANTED_MAX, Peers, Wanted
-from consensus.certificates import VERIFIED_PER_VALIDATOR, CertificateBook, Verifier, claims_of, well_formed
+from consensus.certificates import VERIFIED_PER_VALIDATOR, CertificateBook, Verifier
 from consensus.evidence import contradict
 from consensus.guard import Guard
 from consensus.leaders import Leaders, leader_order

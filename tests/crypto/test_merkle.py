@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cccnode.crypto import merkle
 
-_VECTORS = Path(__file__).parents[3] / "shared/vectors/merkle/testdata/inclusion"
+_VECTORS = Path(__file__).parents[3] / "shared/vectors/merkle/testdata"
 
 # The tree of RFC 6962 implementations: leaves, and the root over the first n of them.
 _LEAVES = [bytes.fromhex(text) for text in (
@@ -95,7 +95,7 @@ def test_third_party_inclusion(monkeypatch: pytest.MonkeyPatch) -> None:
     """transparency-dev/merkle's inclusion proofs, good and bad, get the verdict they ask for."""
     # The vectors give leaf hashes, one of them an impossible empty one.
     monkeypatch.setattr(merkle, "leaf_hash", lambda leaf: leaf or bytes(32))
-    cases = [json.loads(path.read_text()) for path in sorted(_VECTORS.rglob("*.json"))]
+    cases = [json.loads(path.read_text()) for path in sorted((_VECTORS / "inclusion").rglob("*.json"))]
     wrong = [
         case["desc"]
         for case in cases
@@ -106,6 +106,90 @@ def test_third_party_inclusion(monkeypatch: pytest.MonkeyPatch) -> None:
             size=case["treeSize"],
             path=[_bytes(node) for node in case["proof"] or []],
             root=_bytes(case["root"]),
+        )
+    ]
+
+    assert (98, []) == (len(cases), wrong)
+
+
+class Growing:
+    """A list of which only the frontiers and the leaves are known."""
+
+    def __init__(self, leaves: list[bytes]) -> None:
+        self.leaves, self.frontiers = leaves, [merkle.Frontier()]
+        self.asked: list[int] = []
+        for leaf in leaves:
+            self.frontiers.append(self.frontiers[-1].append(leaf))
+
+    def range_root(self, start: int, end: int) -> bytes:
+        self.asked.append(start)
+        return self.frontiers[end - 1].last(end - 1 - start, self.leaves[end - 1])
+
+
+@given(_LISTS.filter(bool), st.data())
+def test_paths_from_frontiers(leaves: list[bytes], data: st.DataObject) -> None:
+    """Frontiers alone give the same audit paths, and consistency paths that hold between any two sizes."""
+    growing = Growing(leaves)
+    index = data.draw(st.integers(0, len(leaves) - 1))
+    path = merkle.inclusion_path(index, len(leaves), growing.frontiers[index], growing.range_root)
+    assert merkle.inclusion_proof(leaves, index) == path
+    assert all(start > index for start in growing.asked), "older frontiers may be gone"
+
+    first = index + 1
+    good: dict[str, Any] = {
+        "first": first,
+        "size": len(leaves),
+        "path": merkle.consistency_path(len(leaves), growing.frontiers[first], growing.range_root),
+        "first_root": merkle.root(leaves[:first]),
+        "root": merkle.root(leaves),
+    }
+    assert merkle.verify_consistency(**good)
+    assert not merkle.verify_consistency(**good | {"root": bytes(32)})
+    assert not merkle.verify_consistency(**good | {"first_root": bytes(32)})
+    assert not merkle.verify_consistency(**good | {"path": (*good["path"], bytes(32))})
+    assert not good["path"] or not merkle.verify_consistency(**good | {"path": good["path"][:-1]})
+    assert not merkle.verify_consistency(**good | {"first": len(leaves) + 1})
+
+
+@given(_LISTS.filter(bool), st.data())
+def test_branches(leaves: list[bytes], data: st.DataObject) -> None:
+    """A branch leads from its leaf to the root; another leaf, side or sibling leads elsewhere, a stray bit nowhere."""
+    index = data.draw(st.integers(0, len(leaves) - 1))
+    branch = merkle.branch(leaves, index)
+    root = merkle.root(leaves)
+    assert root == branch.root(leaves[index])
+    assert root != branch.root(leaves[index] + b"x")
+    assert merkle.Branch(1 << len(branch.path), branch.path).root(leaves[index]) is None
+    for level, sibling in enumerate(branch.path):
+        turned = merkle.Branch(branch.left ^ 1 << level, branch.path)
+        assert root != turned.root(leaves[index]) or leaves.count(leaves[index]) > 1
+        wrong = (*branch.path[:level], bytes(32), *branch.path[level + 1 :])
+        assert sibling == bytes(32) or root != merkle.Branch(branch.left, wrong).root(leaves[index])
+
+
+@pytest.mark.parametrize(("first", "size"), [(0, 3), (4, 3)])
+def test_invalid_sizes(first: int, size: int) -> None:
+    """Nothing became something else than by appending to a tree with leaves; no leaf stands beyond the last."""
+    with pytest.raises(IndexError):
+        merkle.consistency_path(size, merkle.Frontier(first), lambda start, end: bytes(32))
+    with pytest.raises(IndexError):
+        merkle.inclusion_path(size, size, merkle.Frontier(size), lambda start, end: bytes(32))
+
+
+@pytest.mark.skipif(not _VECTORS.is_dir(), reason="third-party vectors are not beside the repository")
+def test_third_party_consistency() -> None:
+    """transparency-dev/merkle's consistency proofs, good and bad, get the verdict they ask for."""
+    cases = [json.loads(path.read_text()) for path in sorted((_VECTORS / "consistency").rglob("*.json"))]
+    wrong = [
+        case["desc"]
+        for case in cases
+        if case["wantErr"]
+        == merkle.verify_consistency(
+            first=case["size1"],
+            size=case["size2"],
+            path=[_bytes(node) for node in case["proof"] or []],
+            first_root=_bytes(case["root1"]),
+            root=_bytes(case["root2"]),
         )
     ]
 

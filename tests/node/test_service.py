@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from cccnode.city import CITY
-from cccnode.crypto.proofs import verify_state_proof
 from cccnode.ingress import trusted_transactions
 from cccnode.node.service import BEHIND_BLOCKS, INDEX_BEHIND_BLOCKS, SKEW_MS
 from cccnode.rpc.backend import Phase
@@ -29,7 +28,6 @@ from cccnode.types.errors import (
     fault,
 )
 from tests.node.support import Watched, peer
-from tests.simulation.nodes import STATE_DEPTH
 
 SECOND = 1_000
 
@@ -374,7 +372,7 @@ def test_disk_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reads_see_the_applied_height() -> None:
-    """Headers, blocks, receipts, record and proofs are those of executed blocks."""
+    """Headers, blocks, receipts, and record are those of executed blocks."""
     watched = Watched()
     watched.send()
     watched.run(SECOND)
@@ -386,9 +384,6 @@ def test_reads_see_the_applied_height() -> None:
     assert service.block(height + 1) is None
     assert service.receipts(height) is not None
     assert 4 == len(service.record().validators)
-    proof = service.prove(b"m/p/bank")
-    assert isinstance(verify_state_proof(proof.proof, b"m/p/bank", proof.state_root, STATE_DEPTH), dict)
-    assert proof.state_root == service.status().state_root
     assert service.state() is watched.node.replica.store.state
 
 

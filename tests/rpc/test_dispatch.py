@@ -18,7 +18,7 @@ from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.errors import fault
 from cccnode.types.limits import RPC_BATCH_MAX
-from tests.support.fake_node import ACCOUNT, CHAIN, NOW_MS, OTHER, POCKET_EMPTY, FakeNode, Pocket, payment
+from tests.support.fake_node import ACCOUNT, CHAIN, NOW_MS, OTHER, POCKET_EMPTY, FakeNode, payment
 
 TX_ID, RAW = payment()
 
@@ -292,13 +292,6 @@ async def test_tx_get(rpc: _Rpc) -> None:
     assert (await rpc.error("tx_get", [hexed(bytes(32))]))["data"]["name"] == "rpc/NOT_FOUND"
 
 
-async def test_state_proof(rpc: _Rpc) -> None:
-    """A proof comes with the height and the roots that it is for, as canonical bytes."""
-    proof = await rpc.result("state_proof", {"group": "0x0102"})
-    assert (proof["height"], proof["depth"]) == ("7", 16)
-    assert codec.decode(Pocket, bytes.fromhex(proof["proof"][2:])).amount == 2
-
-
 async def test_net_peers(rpc: _Rpc) -> None:
     """Connected nodes, and those that are tried in vain with the reason and the next try."""
     found = await rpc.result("net_peers")
@@ -338,6 +331,8 @@ async def test_errors_say_what_to_do(rpc: _Rpc) -> None:
         ("tx_wait", {"tx_id": hexed(TX_ID), "timeout_ms": 10**9}, "params"),
         ("tx_submit", ["0xABCD"], "params.transaction"),
         ("state_proof", ["0x"], "params"),
+        ("state_proof", {"group": "0x01", "wait_ms": 10**6}, "params"),
+        ("chain_light", {"limit": 65}, "params"),
         ("pocket_content", ["ccc1"], "params.account"),
     ],
 )
@@ -379,7 +374,7 @@ def test_core_methods() -> None:
     """Every method that the network promises is there: core ones here, the rest from city modules."""
     promised = (
         "chain_status chain_header chain_block chain_validators tx_submit tx_submit_batch tx_status tx_wait tx_get "
-        "account_get bank_balance state_proof net_peers"
+        "account_get bank_balance state_proof tx_proof events_proof chain_light net_peers"
     )
     assert set(promised.split()) <= set(method_table(CITY))
     assert len({method.name for method in CORE_METHODS}) == len(CORE_METHODS)

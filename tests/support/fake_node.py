@@ -11,6 +11,8 @@ from typing import Any
 from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.crypto.hashing import ZERO
+from cccnode.crypto.merkle import Branch
+from cccnode.crypto.proofs import StateProof
 from cccnode.crypto.signing import SigningKey
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Context, Message, Module, Query, Verb
@@ -20,7 +22,6 @@ from cccnode.rpc.backend import (
     DECIDED,
     Check,
     Phase,
-    ProvenGroup,
     Reason,
     Status,
     StoredTransaction,
@@ -33,6 +34,8 @@ from cccnode.types import errors
 from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import make_certificate
 from cccnode.types.errors import ErrorSpec, Fault, fault
+from cccnode.types.finality import Anchor, EpochLink, Past
+from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, Result, TransactionProof
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Amount, AssetId
 from cccnode.types.transaction import account_id, sign_transaction, signed_part, transaction_id
@@ -284,8 +287,37 @@ class FakeNode:
     def state(self) -> DictState:
         return self.state_now
 
-    def prove(self, group: bytes) -> ProvenGroup:
-        return ProvenGroup(height=7, state_root=ZERO, receipts_root=ZERO, depth=16, proof=Pocket(ACCOUNT, len(group)))
+    async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
+        if height not in {None, 7}:
+            raise fault(errors.NOT_PROVABLE, height=height, provable=7)
+        return GroupProof(group, StateProof(((b"item", b"value"),), (), (), (ZERO,) * 16), self._result(7))
+
+    async def prove_transaction(self, tx_id: bytes, wait_ms: int) -> TransactionProof:
+        stored = self.stored.get(tx_id)
+        if stored is None:
+            raise fault(errors.NOT_FOUND, tx_id=tx_id)
+        nothing = Branch(0, ())
+        past = Past(stored.header, ())
+        return TransactionProof(stored.raw, nothing, nothing, past, stored.receipt, nothing, self._result(7))
+
+    async def prove_events(self, height: int, wait_ms: int) -> EventsProof:
+        receipts = self.receipts(height)
+        if receipts is None:
+            raise fault(errors.NOT_FOUND, height=height)
+        return EventsProof(tuple(receipts), Past(header(height), ()), self._result(height))
+
+    def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
+        return [EpochLink(self.newest_anchor(), self.record())][first : first + count]
+
+    def newest_anchor(self) -> Anchor | None:
+        block = self.block(self.status_now.height)
+        return None if block is None else Anchor(block.header, block.certificate)
+
+    def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
+        return None if height >= anchor.header.height else HistoryProof(Past(header(height), ()), (), anchor)
+
+    def _result(self, height: int) -> Result:
+        return Result(height, ZERO, ZERO, (), self.newest_anchor())
 
     def peers(self) -> Sequence[PeerInfo]:
         return [

@@ -8,14 +8,14 @@ import msgspec
 from cccnode.city import CITY
 from cccnode.city.registry.record import registered_nodes
 from cccnode.client import wall_ms
-from cccnode.crypto.hashing import ZERO
 from cccnode.crypto.proofs import StateProof
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.transition import Execution
-from cccnode.rpc.backend import Phase, ProvenGroup, Status, StoredTransaction, Submitted, TxStatus, ValidatorStatus
+from cccnode.rpc.backend import Phase, Status, StoredTransaction, Submitted, TxStatus, ValidatorStatus
 from cccnode.types.block import FinalBlock, block_id
 from cccnode.types.certificate import make_certificate
 from cccnode.types.errors import Fault
+from cccnode.types.proofs import GroupProof
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Kind, Proposal
 from p2p.peers import Direction, PeerInfo
@@ -94,10 +94,10 @@ class LiveNode(FakeNode):
     def receipts(self, height: int) -> Sequence[bytes] | None:
         return []
 
-    def prove(self, group: bytes) -> ProvenGroup:
+    async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
         """The items of a group, without the way to the root."""
         proof = StateProof(tuple(self.town.state.group(group).items()), (), (), ())
-        return ProvenGroup(height=self.town.height, state_root=ZERO, receipts_root=ZERO, depth=16, proof=proof)
+        return GroupProof(group, proof, self._result(self.town.height))
 
     def record(self) -> EpochRecord:
         return self.town.record

@@ -1,4 +1,4 @@
-"""The Python client of a node: `async with Client(url) as node: await node.submit(raw)`.
+"""Calls of a node: `async with Client(url) as node: await node.submit(raw)`.
 
 Errors carry the stable name, the number and the hint of the node's error table.  Values follow the rules of the RPC:
 big integers are decimal strings, bytes are 0x-hexadecimal, accounts are bech32m.
@@ -116,11 +116,11 @@ class Client:
         request = {"jsonrpc": "2.0", "id": call_id, "method": method, "params": params}
         answer = await self._post(_ENCODER.encode(request), timeout_s or self._timeout_s)
         if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
-            raise _local(errors.BAD_ANSWER, url=self.url)
+            raise local_error(errors.BAD_ANSWER, url=self.url)
         if "error" in answer:
             raise error_from(answer["error"])
         if answer.get("id") != call_id:
-            raise _local(errors.BAD_ANSWER, url=self.url, why="the id is another call's")
+            raise local_error(errors.BAD_ANSWER, url=self.url, why="the id is another call's")
         return answer["result"]
 
     async def status(self) -> dict[str, Any]:
@@ -238,10 +238,10 @@ class Client:
                 async for chunk in response.content.iter_any():
                     size += len(chunk)
                     if size > bytes_max:
-                        raise _local(errors.OVERSIZE, url=url, bytes_max=bytes_max)
+                        raise local_error(errors.OVERSIZE, url=url, bytes_max=bytes_max)
                     write(chunk)
         except (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
-            raise _local(errors.UNREACHABLE, url=url, why=str(error) or "no answer in time") from error
+            raise local_error(errors.UNREACHABLE, url=url, why=str(error) or "no answer in time") from error
         return size
 
     def _open(self) -> aiohttp.ClientSession:
@@ -259,11 +259,11 @@ class Client:
             ):
                 raw = await _read_all(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _local(errors.UNREACHABLE, url=self.url, why=str(error) or "no answer in time") from error
+            raise local_error(errors.UNREACHABLE, url=self.url, why=str(error) or "no answer in time") from error
         try:
             return _DECODER.decode(raw)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise _local(errors.BAD_ANSWER, url=self.url, http_status=response.status) from error
+            raise local_error(errors.BAD_ANSWER, url=self.url, http_status=response.status) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +316,7 @@ def from_hex(text: str) -> bytes:
 def error_from(envelope: Any) -> ClientError:
     """The exception behind a JSON-RPC `error` member; a foreign server's may lack everything but code and message."""
     if not isinstance(envelope, dict):
-        return _local(errors.BAD_ANSWER)
+        return local_error(errors.BAD_ANSWER)
     data = envelope.get("data")
     data = data if isinstance(data, dict) else {}
     return ClientError(
@@ -339,10 +339,11 @@ def _refused(raw: bytes, url: str, http_status: int) -> ClientError:
         answer = None
     if isinstance(answer, dict) and "error" in answer:
         return error_from(answer["error"])
-    return _local(errors.BAD_ANSWER, url=url, http_status=http_status)
+    return local_error(errors.BAD_ANSWER, url=url, http_status=http_status)
 
 
-def _local(spec: ErrorSpec, **details: object) -> ClientError:
+def local_error(spec: ErrorSpec, **details: object) -> ClientError:
+    """This side's word for what went wrong."""
     return ClientError(
         name=spec.name,
         code=spec.code,
