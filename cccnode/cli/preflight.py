@@ -14,12 +14,12 @@ from cccnode.cli.options import Options
 from cccnode.cli.output import Trouble, trouble
 from cccnode.client import FEE_MAX, Client, ClientError, from_hex, to_hex
 from cccnode.codec import DecodeError, decode
-from cccnode.crypto.proofs import StateProof
 from cccnode.crypto.signing import SigningKey
 from cccnode.crypto.verifying import verify_many
 from cccnode.home import Home
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
+from cccnode.types.proofs import GroupProof
 from cccnode.types.transaction import account_id
 from cccnode.types.validators import faults, quorum
 
@@ -97,7 +97,7 @@ async def used_keys(node: Client, home: Home) -> frozenset[str]:
         document = keys.read(path)
         proven = await node.call("state_proof", group=to_hex(consensus_key_group(document.public_key)))
         try:
-            proof = decode(StateProof, from_hex(proven["proof"]))
+            proof = decode(GroupProof, from_hex(proven["proof"])).proof
         except DecodeError as error:
             raise trouble(errors.BAD_ANSWER, url=node.url, why=str(error)) from error
         if proof.items or proof.hidden:

@@ -12,7 +12,6 @@ from cccnode.city import CITY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.cli.join_text import JOIN_PREFIX, JoinRequest, read_join
 from cccnode.codec import DecodeError, decode, decode_trusted, encode
-from cccnode.crypto.proofs import StateProof
 from cccnode.driver.epochs import EpochStart
 from cccnode.driver.messages import BatchMessage, Have
 from cccnode.home import Home
@@ -24,6 +23,8 @@ from cccnode.types.addresses import AddressError, account_text, bech32m_encode, 
 from cccnode.types.batch import Batch
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import Fault
+from cccnode.types.finality import EpochLink
+from cccnode.types.proofs import EventsProof, GroupProof, TransactionProof
 from cccnode.types.receipt import Receipt
 from cccnode.types.report import Report
 from cccnode.types.restart import RestartCertificate
@@ -91,7 +92,10 @@ def _wire(_: Path) -> Iterator[Decoder]:
     yield _noun(FinalBlock, "final block")
     yield _noun(Report, "report")
     yield _noun(RestartCertificate, "restart certificate")
-    yield _noun(StateProof, "state proof")
+    yield _noun(GroupProof, "state proof")
+    yield _noun(TransactionProof, "transaction proof")
+    yield _noun(EventsProof, "events proof")
+    yield _noun(EpochLink, "end of an epoch")
     stream = b"".join(piece for channel in Channel for piece in frames(channel, b"payload" * (1 + channel)))
     yield Decoder("frames", _split, (stream, *frames(Channel.BLOCK, b"x" * 5_000)), (Fault,))
 

@@ -48,7 +48,7 @@ def _value(info: inspect.Type, rng: random.Random, depth: int) -> Any:
 def _compound(info: inspect.Type, rng: random.Random, depth: int) -> Any:
     match info:
         case inspect.StructType():
-            return info.cls(*(_value(field.type, rng, depth + 1) for field in info.fields))
+            return _struct(info, rng, depth)
         case inspect.UnionType():
             choices = list(info.types)
             none = [choice for choice in choices if isinstance(choice, inspect.NoneType)]
@@ -63,6 +63,16 @@ def _compound(info: inspect.Type, rng: random.Random, depth: int) -> Any:
             return _value(info.type, rng, depth)
         case _:
             raise NoExample(f"no example of {info}")
+
+
+def _struct(info: inspect.StructType, rng: random.Random, depth: int) -> Any:
+    """Drawn again where a struct has a rule of its own, which the types of its fields do not tell."""
+    while True:
+        values = [_value(field.type, rng, depth + 1) for field in info.fields]
+        try:
+            return info.cls(*values)
+        except ValueError:
+            continue
 
 
 def _many(info: Any, rng: random.Random, depth: int) -> list[Any]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from cccnode.types.certificate import Certificate
+from cccnode.types import certificate
+from cccnode.types.certificate import Certificate, Claim
 from cccnode.types.vote import Kind, Proposal, Vote
-from consensus import certificates, evidence, proposing, rules, timers, view, voting
+from consensus import evidence, proposing, rules, timers, view, voting
 from consensus.catchup import Peers
-from consensus.certificates import Claim, Verifier
+from consensus.certificates import Verifier
 from consensus.chain import Verdict
 from consensus.effects import Persist, Send
 from consensus.engine import Engine
@@ -248,7 +249,7 @@ def small_quorum(patch: pytest.MonkeyPatch) -> None:
     """2f + 1 instead of n - f: too few for five or six validators."""
     few = lambda members: 2 * ((members - 1) // 3) + 1  # noqa: E731 - patched in two places
     patch.setattr(view, "quorum", few)
-    patch.setattr(certificates, "quorum", few)
+    patch.setattr(certificate, "quorum", few)
 
 
 def any_signature(patch: pytest.MonkeyPatch) -> None:

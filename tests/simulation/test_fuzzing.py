@@ -16,8 +16,8 @@ EDITS = 20_000
 LONG_EDITS = 400_000
 
 COVERED = {
-    "Message", "Record", "FinalBlock", "BatchMessage", "Have", "Batch", "Report", "RestartCertificate", "StateProof",
-    "Card", "JoinRequest", "Receipt", "EpochRecord", "EpochStart", "kind", "list[Any]", "typed",
+    "Message", "Record", "FinalBlock", "BatchMessage", "Have", "Batch", "Report", "RestartCertificate", "GroupProof",
+    "EpochLink", "Card", "JoinRequest", "Receipt", "EpochRecord", "EpochStart", "kind", "list[Any]", "typed",
     "self.transaction",
 }  # fmt: skip
 """What `codec.decode` and `decode_trusted` are asked for, and `decoders.py` feeds; `kind` stands in generic helpers."""
@@ -30,6 +30,16 @@ ELSEWHERE = {
     "Contradiction": "two votes of `consensus message`, handed over by the operator's own node",
     "Section": "part of `incident capsule`",
     "list": "part of `incident capsule`",
+    "list[bytes]": "receipts, which this node wrote; tests/storage damages them",
+    "_Outline": "a stored block, which this node wrote",
+    "_OnlyId": "a stored receipt, which this node wrote",
+    "Certificate": "part of a stored block, which this node wrote",
+    "Header": "part of a stored block, which this node wrote",
+    "list[object]": "the transaction of `transaction proof`",
+    "genesis": "the verifier that stands alone decodes by itself; tests/test_evidence_verifier damages its files",
+    "raw": "likewise",
+    "receipt": "likewise",
+    "value": "likewise",
 }
 """What is asked for and not fed here, each with the reason."""
 
