@@ -68,6 +68,11 @@ endif
 
 # PYTHON may name an interpreter; otherwise the first CPython 3.11 or 3.12 that can make an environment is taken.
 $(READY): pyproject.toml constraints.txt setup.py $(wildcard cccnode/crypto/native/*.[ch])
+	@if [ -L $(VENV) ]; then \
+	  echo "$(VENV) is a link to $$(readlink $(VENV)): making it anew would empty what it links to." >&2; \
+	  echo "Remove the link and try again:  rm $(VENV)" >&2; \
+	  exit 1; \
+	fi
 	@fits='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))'; \
 	made_in="$$(cat $(READY) 2>/dev/null || echo '$(CURDIR)')"; \
 	if [ "$$made_in" != '$(CURDIR)' ] || ! $(BIN)/python -c "$$fits" 2>/dev/null; then \

@@ -75,6 +75,7 @@ class Overloaded:
             "usual_finality_ms": percentiles(usual.finality_ms),
             "overload_finality_ms": percentiles(during),
             "after_finality_ms": percentiles([ms for _, ms in after]),
+            "after_p50_ms_by_second": list(by_second(after).values()),
             "recovered_after_s": recovered(after, limit_ms),
             "rss_mb_before": _rounded(self._rss[0]),
             "rss_mb_highest": _rounded([max(each) for each in zip(*self._rss, strict=True)]),
@@ -91,13 +92,19 @@ def recovered(after: Sequence[tuple[float, float]], limit_ms: float) -> float | 
 
     `after`: for each probe, when it was due and how long it took in ms.
     """
-    seconds: defaultdict[int, list[float]] = defaultdict(list)
-    for due, took in after:
-        seconds[int(due)].append(took)
-    slow = [second for second, took in seconds.items() if (percentiles(took)["p50"] or 0.0) > limit_ms]
-    if not seconds or max(seconds) in slow:
+    medians = by_second(after)
+    slow = [second for second, median in medians.items() if median > limit_ms]
+    if not medians or max(medians) in slow:
         return None
     return float(max(slow, default=-1) + 1)
+
+
+def by_second(probes: Sequence[tuple[float, float]]) -> dict[int, float]:
+    """The median of what was due in each second, in ms."""
+    seconds: defaultdict[int, list[float]] = defaultdict(list)
+    for due, took in probes:
+        seconds[int(due)].append(took)
+    return {second: percentiles(took)["p50"] or 0.0 for second, took in sorted(seconds.items())}
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

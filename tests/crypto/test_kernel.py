@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tracemalloc
 from contextlib import suppress
 from hashlib import sha256
 from random import Random
@@ -16,6 +15,7 @@ from cccnode.codec import encode
 from cccnode.crypto import kernel, trees
 from cccnode.crypto.hashing import BRANCH
 from cccnode.crypto.proofs import bucket_of
+from tests.support.leaks import nothing_leaks
 
 native = pytest.importorskip("cccnode.crypto._kernel", reason="built without a compiler", exc_type=ImportError)
 
@@ -278,21 +278,7 @@ def test_nothing_leaks(name: str) -> None:
             for into in good[4]:
                 into.clear()
 
-    use()
-    watched = [one for one in good if not isinstance(one, int)]
-    counts = [sys.getrefcount(one) for one in watched]
-    tracemalloc.start()
-    try:
-        use()
-        before, _ = tracemalloc.get_traced_memory()
-        for _ in range(300):
-            use()
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert after - before < 3_000
-    assert counts == [sys.getrefcount(one) for one in watched]
+    nothing_leaks(use, [one for one in good if not isinstance(one, int)])
 
 
 def test_native_where_it_is_built() -> None:

@@ -1,7 +1,5 @@
 """Usual transactions opened natively against the definition in Python."""
 
-import sys
-import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -17,6 +15,7 @@ from cccnode.codec import decode, encode
 from cccnode.crypto import kernel
 from cccnode.ledger.opening import Opened, Rules, open_many, open_usual
 from tests.support.city import City
+from tests.support.leaks import nothing_leaks
 
 pytestmark = pytest.mark.skipif(kernel.OPEN_USUAL is None, reason="built without a compiler")
 
@@ -147,18 +146,4 @@ def test_nothing_leaks() -> None:
         with suppress(TypeError):
             kernel.OPEN_USUAL(failing, raws)
 
-    use()
-    watched = [*rules, *raws]
-    counts = [sys.getrefcount(one) for one in watched]
-    tracemalloc.start()
-    try:
-        use()
-        before, _ = tracemalloc.get_traced_memory()
-        for _ in range(300):
-            use()
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert after - before < 3_000
-    assert counts == [sys.getrefcount(one) for one in watched]
+    nothing_leaks(use, [*rules, *raws])
