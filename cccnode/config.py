@@ -94,6 +94,8 @@ class StorageSection(_Section, frozen=True, kw_only=True):
     """Bound of the state cache; a smaller one costs reads and never changes a result."""
     index: bool = True
     """Keep the transaction index that tx_get reads."""
+    history: bool = False
+    """Keep which transactions concern each account, for account_transactions; costs disk and some processor time."""
 
 
 class MempoolSection(_Section, frozen=True, kw_only=True):

@@ -22,8 +22,8 @@ class Engine(Protocol):
             Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.  Later writes raise too: what the disk holds is unknown.
         """
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every key that starts with `prefix`, with its value, in byte order, as of the first step."""
+    def iterate(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Every key from `start` on that begins with `prefix`, with its value, in byte order, as of the first step."""
 
     def close(self) -> None:
         """Give back files and locks; the engine is unusable afterwards."""

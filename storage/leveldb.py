@@ -95,10 +95,12 @@ class LevelDB:
             self._failed = self._named(error)
             raise self._failed from error
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """See `Engine`."""
         try:
             with self._db.iterator(prefix=prefix, verify_checksums=True, fill_cache=False) as rows:
+                if start:
+                    rows.seek(start)
                 yield from rows
         except (OSError, self._plyvel.Error) as error:
             raise self._named(error) from error

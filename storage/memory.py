@@ -164,9 +164,10 @@ class MemoryEngine:
         if sync:
             self._settle(len(self._unsynced))
 
-    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def iterate(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """See `Engine`."""
-        return iter(sorted((key, value) for key, value in self._data.items() if key.startswith(prefix)))
+        rows = self._data.items()
+        return iter(sorted((key, value) for key, value in rows if key.startswith(prefix) and key >= start))
 
     def close(self) -> None:
         """See `Engine`.  The data stays: opening again means using the same object."""

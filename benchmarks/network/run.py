@@ -59,6 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
     add("--finality", action="store_true", help="single transactions at --rate (50), each awaited at another node")
     add("--window", type=int, default=WINDOW_TXS_MAX, help="transactions in the duplicate window; default: %(default)s")
+    add("--history", action="store_true", help="the nodes keep the history of accounts too")
     add("--delay-ms", type=int, default=0, help="added to every byte between two nodes, each way; default: %(default)s")
     add("--overload", action="store_true", help="after --rate: twice as much for --seconds, then half as much")
     add("--flood", action="store_true", help="then once more at that rate, while a peer forwards forged transactions")
@@ -69,6 +70,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> Figures:
     settings = {"node.loop": options.engine, "storage.cache_mb": options.cache_mb, "log.level": "warning"}
+    settings["storage.history"] = options.history
     if options.finality or options.idle:
         options.batch = 1
     with cluster(

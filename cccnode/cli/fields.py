@@ -6,22 +6,25 @@ accept the same values and say the same about wrong ones.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
 from msgspec import inspect
 
 from cccnode.cli.options import Options
-from cccnode.codec import Noun
 from cccnode.keys import read
 from cccnode.rpc.values import SAFE_INTEGER, Json, ValueFault, reader
 from cccnode.types.addresses import ACCOUNT_BYTES, account_text
 from cccnode.types.errors import Fault
 from cccnode.types.transaction import account_id
 
+S = TypeVar("S", bound=msgspec.Struct)
 
-def parameters(kind: type[Noun], *, positional: Sequence[str], optional: Mapping[str, object]) -> list[click.Parameter]:
+
+def parameters(
+    kind: type[msgspec.Struct], *, positional: Sequence[str], optional: Mapping[str, object]
+) -> list[click.Parameter]:
     """One click parameter a field: arguments for `positional`, options for the rest; `optional` holds defaults."""
     made: list[click.Parameter] = []
     for field in msgspec.structs.fields(kind):
@@ -45,7 +48,7 @@ def parameters(kind: type[Noun], *, positional: Sequence[str], optional: Mapping
     return sorted(made, key=lambda parameter: order.get(str(parameter.name), len(order)))
 
 
-def to_json(kind: type[Noun], texts: Mapping[str, Any], options: Options) -> dict[str, Json]:
+def to_json(kind: type[msgspec.Struct], texts: Mapping[str, Any], options: Options) -> dict[str, Json]:
     """The JSON form of what was typed; absent fields stay absent.
 
     Raises:
@@ -59,14 +62,14 @@ def to_json(kind: type[Noun], texts: Mapping[str, Any], options: Options) -> dic
     return values
 
 
-def to_noun(kind: type[Noun], texts: Mapping[str, Any], options: Options) -> Noun:
+def to_noun(kind: type[S], texts: Mapping[str, Any], options: Options) -> S:
     """The noun behind what was typed.
 
     Raises:
         click.UsageError: a value is missing or does not fit its field.
     """
     try:
-        noun: Noun = reader(kind)(to_json(kind, texts, options), "")
+        noun: S = reader(kind)(to_json(kind, texts, options), "")
     except ValueFault as error:
         raise click.UsageError(f"{error.where.lstrip('.') or kind.__name__} {error.why}") from error
     return noun

@@ -7,6 +7,7 @@ import msgspec
 
 from cccnode.codec import decode_trusted
 from cccnode.crypto.hashing import ZERO
+from cccnode.types.addresses import ACCOUNT_BYTES
 from cccnode.types.errors import TX_INSUFFICIENT_FEE_BALANCE
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import Hash
@@ -32,6 +33,16 @@ def decided_ids(receipts: Sequence[bytes]) -> tuple[bytes, ...]:
     """The transaction ids of a block's receipts: what the duplicate window is rebuilt from at start (J5)."""
     ids = (decode_trusted(_OnlyId, raw).tx_id for raw in receipts)
     return tuple(tx_id for tx_id in ids if tx_id != ZERO)
+
+
+def accounts_in(receipt: Receipt) -> set[bytes]:
+    """The accounts that the events of a receipt name: every field of that many bytes is one (`Event`)."""
+    return {
+        field
+        for event in receipt.events
+        for field in event[2:]
+        if isinstance(field, bytes) and len(field) == ACCOUNT_BYTES
+    }
 
 
 def outcome_of(code: int) -> Outcome:

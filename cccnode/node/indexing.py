@@ -1,12 +1,24 @@
-"""Feeds the transaction index off the commit path: one writer thread, many blocks at a time; rebuildable."""
+"""Feeds what is derived from blocks and receipts, off the commit path: one writer thread each, many blocks at a time.
 
-from collections.abc import Sequence
+That is the transaction index, and the history of accounts where a node keeps one.  Both can be filled again.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from cccnode.driver.execution import Applied
 from cccnode.driver.runtime import Runtime
-from cccnode.ledger.receipts import decided_ids
+from cccnode.ingress import trusted_transactions
+from cccnode.ledger.receipts import accounts_in, decided_ids, decode_receipt
+from cccnode.ledger.registry import Registry
+from cccnode.types.transaction import Verified
+from storage import history
+from storage.history import History
 from storage.index import Index
 from storage.store import Store
+
+Row = TypeVar("Row")
+RowIn_contra = TypeVar("RowIn_contra", contravariant=True)
 
 FLUSH_MS = 8_000
 """The index lags the chain by about this much; what is newer, the duplicate window knows.  Waiting pays: written in
@@ -19,26 +31,53 @@ WAITING_MAX = 512
 """Executed blocks whose ids wait in memory to be indexed."""
 
 
-class Indexer:
-    """Keeps the index behind the applied height by a few seconds."""
+class Derived(Protocol[RowIn_contra]):
+    """What is filled: `Index` or `History`."""
 
-    def __init__(self, *, runtime: Runtime, store: Store, index: Index) -> None:
-        """Bind; `start` begins."""
-        self._runtime, self._store, self._index = runtime, store, index
-        self._waiting: list[tuple[int, Sequence[bytes]]] = []
+    @property
+    def indexed_height(self) -> int | None:
+        """The last height that was added."""
+
+    def add(self, blocks: Sequence[tuple[int, Sequence[RowIn_contra]]]) -> None:
+        """Add the rows of the next heights."""
+
+
+class Indexer(Generic[Row]):
+    """Keeps what is derived behind the applied height by a few seconds."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        runtime: Runtime,
+        store: Store,
+        index: Derived[Row],
+        read: Callable[[int], Sequence[Row]],
+        rows_of: Callable[[Applied], Sequence[Row]] | None = None,
+    ) -> None:
+        """Bind; `start` begins.
+
+        `name` is that of the writer thread; `read` gives the rows of a height out of the store, in that thread;
+        `rows_of` those of a block that was just executed, where they are at hand: then it is not read again.
+        """
+        self._name, self._runtime, self._store, self._index = name, runtime, store, index
+        self._read, self._rows_of = read, rows_of
+        self._waiting: list[tuple[int, Sequence[Row]]] = []
         self._flushing = False
         self.height = index.indexed_height or 0
         """Last indexed height."""
 
-    def start(self) -> None:
-        """Index what was executed and not indexed, then keep up."""
+    def follow(self, hooks: list[Callable[[Applied], None]]) -> None:
+        """Begin: index what was executed and not indexed, then keep up with what `hooks` tell."""
+        hooks.append(self.applied)
         self._flush()
 
     def applied(self, applied: Applied) -> None:
         """A block was executed."""
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.clear()  # A rebuild will read them from the store.
-        self._waiting.append((applied.outcome.height, applied.outcome.decided))
+        if self._rows_of is not None:
+            self._waiting.append((applied.outcome.height, self._rows_of(applied)))
         if not self._flushing:
             self._flushing = True
             self._runtime.call_later(FLUSH_MS, self._flush)
@@ -48,21 +87,21 @@ class Indexer:
         first = self.height + 1
         if self._waiting and self._waiting[0][0] == first:
             blocks, self._waiting = self._waiting, []
-            self._runtime.run_in_writer("index", lambda: self._index.add(blocks), self._flushed)
+            self._runtime.run_in_writer(self._name, lambda: self._index.add(blocks), self._flushed)
             return
         applied = self._store.applied
         last = min(applied.height if applied is not None else 0, first + REBUILD_BLOCKS - 1)
         self._waiting = [block for block in self._waiting if block[0] > last]
-        self._runtime.run_in_writer("index", lambda: self._rebuild(first, last), self._flushed)
+        self._runtime.run_in_writer(self._name, lambda: self._rebuild(first, last), self._flushed)
 
     def _rebuild(self, first: int, last: int) -> None:
         """Runs in the writer thread."""
-        blocks: list[tuple[int, Sequence[bytes]]] = []
+        blocks: list[tuple[int, Sequence[Row]]] = []
         read = 0
         for height in range(first, last + 1):
-            ids = decided_ids(self._store.receipts(height) or ())
-            blocks.append((height, ids))
-            read += len(ids)
+            rows = self._read(height)
+            blocks.append((height, rows))
+            read += len(rows)
             if read >= REBUILD_IDS:
                 break
         self._index.add(blocks)
@@ -77,3 +116,43 @@ class Indexer:
             # Blocks that only the store still holds do not wait: a node that caught up would else stay behind for ever.
             next_waits = bool(self._waiting) and self._waiting[0][0] == self.height + 1
             self._runtime.call_later(FLUSH_MS if next_waits else 0, self._flush)
+
+
+def transaction_indexer(*, runtime: Runtime, store: Store, index: Index) -> Indexer[bytes]:
+    """Follows the chain with the transaction index."""
+    return Indexer(
+        "index",
+        runtime=runtime,
+        store=store,
+        index=index,
+        read=lambda height: decided_ids(store.receipts(height) or ()),
+        rows_of=lambda applied: applied.outcome.decided,
+    )
+
+
+def history_indexer(*, runtime: Runtime, store: Store, index: History, registry: Registry) -> Indexer[history.Row]:
+    """Follows the chain with the history of accounts.
+
+    It reads each block again: blocks that wait in memory with all they moved would be too much.
+    """
+    return Indexer(
+        "history", runtime=runtime, store=store, index=index, read=lambda height: _concerned(store, registry, height)
+    )
+
+
+def _concerned(store: Store, registry: Registry, height: int) -> list[history.Row]:
+    """Whom each receipt of a block concerns: who signed, who paid the fee, whom its events name."""
+    block = store.block(height)
+    receipts = [decode_receipt(raw) for raw in store.receipts(height) or ()]
+    by_id: dict[bytes, Verified] = {}
+    for batch in block.batches if block is not None else ():
+        by_id |= {verified.id: verified for verified in trusted_transactions(registry, batch)}
+    rows: list[history.Row] = []
+    for receipt in receipts:
+        accounts = accounts_in(receipt)
+        if (verified := by_id.get(receipt.tx_id)) is not None:
+            accounts.add(verified.transaction.account)
+            if verified.transaction.fee_payer is not None:
+                accounts.add(verified.transaction.fee_payer)
+        rows.append((receipt.tx_id, sorted(accounts)))
+    return rows

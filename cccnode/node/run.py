@@ -26,7 +26,7 @@ from cccnode.node.addresses import KeptAddresses
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
 from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
-from cccnode.node.indexing import Indexer
+from cccnode.node.indexing import history_indexer, transaction_indexer
 from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say_who_waits, served_files
 from cccnode.node.keyring import unlock
 from cccnode.node.measuring import Measuring
@@ -44,6 +44,7 @@ from p2p.network import Network
 from p2p.overlay import GossipConfig
 from storage.engine import Engine
 from storage.files import RealDisk
+from storage.history import open_history
 from storage.index import Index
 from storage.leveldb import LevelDB
 from storage.memory import MemoryEngine
@@ -102,6 +103,9 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     index = _open_index(config)
     if index is not None:
         stack.callback(index.close)
+    history = open_history(config.home.data / "history") if config.storage.history else None
+    if history is not None:
+        stack.callback(history.close)
     stack.callback(runtime.close)  # first of these to run: writers finish before their files are closed
     try:
         store = Store.open(
@@ -157,7 +161,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     metrics = Metrics()
     metrics.identify(version=version("cccnode"), chain=genesis.chain.hex(), node=node_key.public_key.hex())
     runtime.timed = lambda writer, seconds: metrics.sync_seconds.labels(writer).observe(seconds)
-    indexer = Indexer(runtime=runtime, store=store, index=index) if index is not None else None
+    indexer = transaction_indexer(runtime=runtime, store=store, index=index) if index is not None else None
     service = Service(
         replica=replica,
         connections=connections,
@@ -165,6 +169,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         metrics=metrics,
         index=index,
         indexer=indexer,
+        history=history,
         genesis=genesis,
         organisation=members.organisation,
         registered=members.registered,
@@ -176,8 +181,9 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
     if indexer is not None:
-        replica.decided_hooks.append(indexer.applied)
-        indexer.start()
+        indexer.follow(replica.decided_hooks)
+    if history is not None:
+        history_indexer(runtime=runtime, store=store, index=history, registry=CITY).follow(replica.decided_hooks)
     network.set_height(replica.chain.height)
     incidents = Recordings(
         runtime=runtime, voting=lambda: replica.voting, program=version("cccnode"), node=node_key.public_key

@@ -16,8 +16,10 @@ from cccnode.node.indexing import Indexer
 from cccnode.node.proving import Prover
 from cccnode.rpc.backend import (
     DECIDED,
+    AccountHistory,
     Check,
     Phase,
+    Place,
     Reason,
     Status,
     StoredTransaction,
@@ -37,6 +39,7 @@ from cccnode.types.errors import (
     NET_CLOSED,
     NET_SILENT,
     NET_UNREACHABLE,
+    NO_HISTORY,
     NO_PEERS,
     NO_QUORUM,
     NOT_FOUND,
@@ -56,6 +59,7 @@ from cccnode.types.validators import EpochRecord, faults, quorum
 from cccnode.types.vote import Contradiction
 from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
+from storage.history import History
 from storage.index import Index
 
 BEHIND_BLOCKS = 20
@@ -88,7 +92,8 @@ class Service:
         registry: Registry,
         metrics: Metrics,
         index: Index | None,
-        indexer: Indexer | None,
+        indexer: Indexer[bytes] | None,
+        history: History | None = None,
         genesis: Genesis,
         organisation: Callable[[], str],
         registered: Callable[[], bool] = lambda: True,
@@ -97,7 +102,7 @@ class Service:
         """Bind to the parts of a running node."""
         self.registry, self.metrics = registry, metrics
         self._replica, self._connections = replica, connections
-        self._index, self._indexer = index, indexer
+        self._index, self._indexer, self._history = index, indexer, history
         self._chain_name = genesis.document.name
         self._prover = Prover(replica.store)
         replica.decided_hooks.append(lambda _: self._prover.wake())
@@ -212,6 +217,18 @@ class Service:
                     header=block.header,
                 )
         return None
+
+    def account_history(self, account: bytes, before: Place | None, limit: int) -> AccountHistory:
+        """See `Backend`."""
+        history = self._history
+        if history is None:
+            raise fault(NO_HISTORY)
+        entries = history.page(account, before=before, limit=limit)
+        return AccountHistory(
+            entries=[(Place(*place), tx_id) for place, tx_id in entries],
+            first_height=history.first_height or 0,
+            last_height=history.indexed_height or 0,
+        )
 
     # Chain -----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ error envelope.  Reads see the last applied height.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.registry import Registry
@@ -71,6 +71,25 @@ class StoredTransaction:
     receipt: bytes
     """Canonical bytes of its `Receipt`."""
     header: Header
+
+
+class Place(NamedTuple):
+    """Where a receipt stands in the chain."""
+
+    height: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHistory:
+    """Some of what happened to an account, newest first."""
+
+    entries: Sequence[tuple[Place, bytes]]
+    """Where, and the transaction's id: zero where a rule of the block moved something."""
+    first_height: int
+    """From here on nothing is missing."""
+    last_height: int
+    """Up to here, which is a few seconds behind the chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +184,13 @@ class Backend(Protocol):
 
     def transaction(self, tx_id: bytes) -> StoredTransaction | None:
         """A decided transaction through the index; None when there is none (or the index lags)."""
+
+    def account_history(self, account: bytes, before: Place | None, limit: int) -> AccountHistory:
+        """What was signed or paid for by an account, or moved something of it, before a place.
+
+        Raises:
+            Fault: `rpc/NO_HISTORY`.
+        """
 
     def status(self) -> Status:
         """How the node is."""

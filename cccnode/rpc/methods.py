@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from cccnode.codec import encode
+from cccnode.crypto.hashing import ZERO
 from cccnode.doctor.judging import diagnose
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Query
@@ -19,7 +20,7 @@ from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
 from cccnode.rpc import envelopes, proving
-from cccnode.rpc.backend import Backend, Status, StoredTransaction, TxStatus
+from cccnode.rpc.backend import Backend, Place, Status, StoredTransaction, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
@@ -28,12 +29,15 @@ from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault, fault
 from cccnode.types.limits import RPC_BATCH_MAX, TX_BYTES_MAX
 from cccnode.types.receipt import OK, Receipt
-from cccnode.types.scalars import Hash, Height, Millis
+from cccnode.types.scalars import AccountId, Hash, Height, Millis
 from cccnode.types.transaction import Transaction, signed_part, transaction_id
 from cccnode.types.validators import EpochRecord, faults, quorum
 
 WAIT_MS_DEFAULT: Final = 10_000
 WAIT_MS_MAX: Final = 600_000
+
+HISTORY_MAX: Final = 100
+"""Entries of one page."""
 
 RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TX_BYTES_MAX)]
 
@@ -69,6 +73,14 @@ class ById(_Params, frozen=True):
 
     tx_id: Hash
     valid_until_ms: Millis | None = None
+
+
+class OfAccount(_Params, frozen=True):
+    """A page of an account's history; the next page begins before the `next` of this one."""
+
+    account: AccountId
+    before: Annotated[str, Meta(pattern=r"^[0-9]{1,19}/[0-9]{1,9}$")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX)] = HISTORY_MAX
 
 
 class Wait(_Params, frozen=True):
@@ -264,6 +276,25 @@ async def _tx_get(scope: Scope, params: ById) -> Json:
     return transaction_json(stored, scope.backend.registry)
 
 
+async def _account_transactions(scope: Scope, params: OfAccount) -> Json:
+    before = None if params.before is None else Place(*map(int, params.before.split("/")))
+    page = scope.backend.account_history(params.account, before, params.limit)
+    last = page.entries[-1][0] if len(page.entries) == params.limit else None
+    return {
+        "transactions": [
+            {
+                "height": decimal_text(place.height),
+                "position": place.position,
+                "tx_id": None if tx_id == ZERO else hex_text(tx_id),
+            }
+            for place, tx_id in page.entries
+        ],
+        "next": None if last is None else f"{last.height}/{last.position}",
+        "first_height": decimal_text(page.first_height),
+        "last_height": decimal_text(page.last_height),
+    }
+
+
 def tx_status_json(tx_id: bytes, status: TxStatus, registry: Registry) -> Json:
     """Phase, place and outcome of a transaction."""
     answer: dict[str, Json] = {"tx_id": hex_text(tx_id), "state": str(status.phase)}
@@ -395,6 +426,12 @@ CORE_METHODS: Final = (
     Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction."),
     Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided."),
     Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt."),
+    Method(
+        name="account_transactions",
+        params=OfAccount,
+        handle=_account_transactions,
+        en="What an account signed or paid for, and what named it, newest first.",
+    ),
     Method(name="state_proof", params=proving.GroupAt, handle=proving.state_proof, en="All of a state group, proven."),
     Method(name="tx_proof", params=proving.Decided, handle=proving.tx_proof, en="A transaction and receipt, proven."),
     Method(name="events_proof", params=proving.OneBlock, handle=proving.events_proof, en="A block's receipts, proven."),

@@ -102,6 +102,8 @@ PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that hei
 WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
 NOT_PROVABLE: Final = ErrorSpec(303, "rpc/NOT_PROVABLE", "This node cannot prove that, or not yet.", "โหนดนี้ยังพิสูจน์สิ่งนี้ไม่ได้", "Ask again in a moment, or for what the values say is provable; the state of older heights is proven by whoever kept a proof.", "ลองใหม่ในอีกสักครู่ หรือขอสิ่งที่ระบุว่าพิสูจน์ได้ สถานะของความสูงเก่าพิสูจน์ได้โดยผู้ที่เก็บหลักฐานไว้", retryable=True)
 
+NO_HISTORY: Final = ErrorSpec(306, "rpc/NO_HISTORY", "This node keeps no history of accounts.", "โหนดนี้ไม่เก็บประวัติของบัญชี", "Set storage.history = true in its config.toml and start it again (it fills itself), or ask another node.", "ตั้ง storage.history = true ใน config.toml แล้วเริ่มโหนดใหม่ หรือถามโหนดอื่น")
+
 NODE_UNREGISTERED: Final = ErrorSpec(400, "net/NOT_REGISTERED", "The node's key is not in the registry.", "โหนดยังไม่ได้ลงทะเบียน", "Have the organisation register this node's key; the node keeps trying and joins by itself.", "ให้องค์กรลงทะเบียนกุญแจของโหนดนี้ แล้วโหนดจะเชื่อมต่อเอง")
 NET_WRONG_CHAIN: Final = ErrorSpec(401, "net/WRONG_CHAIN", "The other node is of another chain.", "โหนดปลายทางอยู่คนละเครือข่าย", "Compare genesis hashes.", "เทียบค่า genesis")
 NET_VERSION: Final = ErrorSpec(402, "net/VERSION", "No common protocol version.", "รุ่นโปรโตคอลไม่ตรงกัน", "Upgrade the older node.", "อัปเกรดโหนดที่เก่ากว่า")

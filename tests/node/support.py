@@ -5,7 +5,7 @@ from typing import Any
 
 from cccnode.city import CITY
 from cccnode.node.connections import Connections
-from cccnode.node.indexing import Indexer
+from cccnode.node.indexing import Indexer, transaction_indexer
 from cccnode.node.service import Service
 from cccnode.rpc.backend import Phase, TxStatus
 from cccnode.telemetry import Metrics
@@ -81,10 +81,9 @@ class Watched:
         )
         self.link_all()
 
-    def _indexer(self) -> Indexer:
-        indexer = Indexer(runtime=self.node.runtime, store=self.node.replica.store, index=self.index)
-        self.node.replica.decided_hooks.append(indexer.applied)
-        indexer.start()
+    def _indexer(self) -> Indexer[bytes]:
+        indexer = transaction_indexer(runtime=self.node.runtime, store=self.node.replica.store, index=self.index)
+        indexer.follow(self.node.replica.decided_hooks)
         return indexer
 
     def link_all(self) -> None:

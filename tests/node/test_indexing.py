@@ -2,12 +2,19 @@
 
 import pytest
 
-from cccnode.node.indexing import FLUSH_MS, REBUILD_BLOCKS, WAITING_MAX, Indexer
+from cccnode.city import CITY
+from cccnode.ingress import trusted_transactions
+from cccnode.ledger.receipts import accounts_in
+from cccnode.node.indexing import FLUSH_MS, REBUILD_BLOCKS, WAITING_MAX, Indexer, history_indexer, transaction_indexer
 from cccnode.types.errors import DISK_FAILED, Fault, fault
+from cccnode.types.receipt import Receipt
+from storage.history import History
 from storage.index import Index
+from storage.memory import MemoryEngine
 from tests.node.support import Watched
 
 SECOND = 1_000
+ALICE, BOB = b"a" * 20, b"b" * 20
 
 
 def with_blocks(count: int) -> Watched:
@@ -19,10 +26,9 @@ def with_blocks(count: int) -> Watched:
     return watched
 
 
-def indexer_of(watched: Watched, index: Index) -> Indexer:
-    indexer = Indexer(runtime=watched.node.runtime, store=watched.node.replica.store, index=index)
-    watched.node.replica.decided_hooks.append(indexer.applied)
-    indexer.start()
+def indexer_of(watched: Watched, index: Index) -> Indexer[bytes]:
+    indexer = transaction_indexer(runtime=watched.node.runtime, store=watched.node.replica.store, index=index)
+    indexer.follow(watched.node.replica.decided_hooks)
     return indexer
 
 
@@ -92,3 +98,35 @@ def test_an_index_that_fails_stops_the_node(monkeypatch: pytest.MonkeyPatch) -> 
     watched.send()
     with pytest.raises(Fault, match="home/DISK_FAILED"):
         watched.run(2 * FLUSH_MS)
+
+
+def test_the_history_of_accounts() -> None:
+    """Sender and receiver find every transfer that concerns them, newest first; nobody else does."""
+    watched = with_blocks(3)
+    replica = watched.node.replica
+    history = History(MemoryEngine())
+    history_indexer(runtime=watched.node.runtime, store=replica.store, index=history, registry=CITY).follow(
+        replica.decided_hooks
+    )
+    for _ in range(4):
+        watched.send()
+        watched.run(100)
+    watched.run(2 * FLUSH_MS)
+    assert (history.first_height, history.indexed_height) == (1, replica.chain.height)
+
+    concerned: dict[bytes, list[tuple[tuple[int, int], bytes]]] = {}
+    for height in range(1, replica.chain.height + 1):
+        raws = [raw for batch in replica.store.block(height).batches for raw in batch]
+        for position, verified in enumerate(trusted_transactions(CITY, raws)):
+            (message,) = verified.transaction.messages
+            for account in {verified.transaction.account, message.to}:
+                concerned.setdefault(account, []).insert(0, ((height, position), verified.id))
+    assert len(concerned) >= 2
+    assert {account: history.page(account, limit=1_000) for account in concerned} == concerned
+    assert history.page(bytes(20), limit=9) == []
+
+
+def test_what_a_receipt_names() -> None:
+    """Fields of twenty bytes are accounts; texts, numbers and hashes are not."""
+    events = (("bank", "transfer", ALICE, BOB, 5, "x" * 20), ("consent", "granted", bytes(32), ALICE, None, True))
+    assert accounts_in(Receipt(bytes(32), 0, 0, events)) == {ALICE, BOB}

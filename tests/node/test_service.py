@@ -8,7 +8,7 @@ import pytest
 from cccnode.city import CITY
 from cccnode.ingress import trusted_transactions
 from cccnode.node.service import BEHIND_BLOCKS, INDEX_BEHIND_BLOCKS, SKEW_MS
-from cccnode.rpc.backend import Phase
+from cccnode.rpc.backend import Phase, Place
 from cccnode.types.errors import (
     BEHIND,
     CLOCK_SKEW,
@@ -17,6 +17,7 @@ from cccnode.types.errors import (
     INDEX_BEHIND,
     NET_DUPLICATE,
     NET_UNREACHABLE,
+    NO_HISTORY,
     NO_PEERS,
     NO_QUORUM,
     NOT_SIGNING_JOURNAL_LOST,
@@ -27,6 +28,8 @@ from cccnode.types.errors import (
     Fault,
     fault,
 )
+from storage.history import History
+from storage.memory import MemoryEngine
 from tests.node.support import Watched, peer
 
 SECOND = 1_000
@@ -126,6 +129,18 @@ def test_executed_long_ago_is_found_in_the_index() -> None:
     assert (Phase.EXECUTED, 0) == (status.phase, status.code)
     assert (status.height, status.position) == (stored.height, stored.position)
     assert [tx_id] == [verified.id for verified in trusted_transactions(CITY, [stored.raw])]
+
+
+def test_the_history_says_how_far_it_reaches() -> None:
+    """An answer names the heights between which nothing is missing; a node without a history says so."""
+    watched = Watched()
+    with pytest.raises(Fault) as refused:
+        watched.service.account_history(bytes(20), None, 5)
+    assert refused.value.spec is NO_HISTORY
+    watched.service._history = history = History(MemoryEngine())
+    history.add([(3, [(bytes(32), [bytes(20)])]), (4, [])])
+    found = watched.service.account_history(bytes(20), Place(4, 0), 5)
+    assert (found.entries, found.first_height, found.last_height) == ([(Place(3, 0), bytes(32))], 3, 4)
 
 
 def test_a_proposed_block_that_lost_is_not_final() -> None:

@@ -11,7 +11,7 @@ import pytest
 from cccnode import codec
 from cccnode.city import CITY
 from cccnode.config import RpcSection
-from cccnode.rpc.backend import Phase, TxStatus
+from cccnode.rpc.backend import Phase, Place, TxStatus
 from cccnode.rpc.dispatch import Dispatcher
 from cccnode.rpc.methods import CORE_METHODS, method_table
 from cccnode.types import errors
@@ -290,6 +290,22 @@ async def test_tx_get(rpc: _Rpc) -> None:
     ]
     assert found["receipt"]["events"] == [["pocket", "paid", "5", account_text(OTHER)]]
     assert (await rpc.error("tx_get", [hexed(bytes(32))]))["data"]["name"] == "rpc/NOT_FOUND"
+
+
+async def test_account_transactions(rpc: _Rpc) -> None:
+    """Page after page, newest first, until there is no next one; what a rule of the block did has no transaction."""
+    assert (await rpc.error("account_transactions", [account_text(OTHER)]))["data"]["name"] == "rpc/NO_HISTORY"
+    rpc.node.history = {OTHER: [(Place(7, 1), TX_ID), (Place(7, 0), bytes(32)), (Place(3, 9), TX_ID)]}
+    first = await rpc.result("account_transactions", {"account": account_text(OTHER), "limit": 2})
+    assert first["transactions"] == [
+        {"height": "7", "position": 1, "tx_id": hexed(TX_ID)},
+        {"height": "7", "position": 0, "tx_id": None},
+    ]
+    assert (first["next"], first["first_height"], first["last_height"]) == ("7/0", "1", "7")
+    second = await rpc.result("account_transactions", [account_text(OTHER), first["next"], 2])
+    assert ([row["height"] for row in second["transactions"]], second["next"]) == (["3"], None)
+    for wrong in ("7", "7/", "-1/0", "7/0/0"):
+        assert (await rpc.error("account_transactions", [account_text(OTHER), wrong]))["code"] == -32602
 
 
 async def test_net_peers(rpc: _Rpc) -> None:

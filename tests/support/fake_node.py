@@ -20,8 +20,10 @@ from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import DictState, Reader
 from cccnode.rpc.backend import (
     DECIDED,
+    AccountHistory,
     Check,
     Phase,
+    Place,
     Reason,
     Status,
     StoredTransaction,
@@ -33,7 +35,7 @@ from cccnode.telemetry import Metrics
 from cccnode.types import errors
 from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import make_certificate
-from cccnode.types.errors import ErrorSpec, Fault, fault
+from cccnode.types.errors import NO_HISTORY, ErrorSpec, Fault, fault
 from cccnode.types.finality import Anchor, EpochLink, Past
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, Result, TransactionProof
 from cccnode.types.receipt import OK, Receipt
@@ -207,6 +209,7 @@ class FakeNode:
     checks: list[Check] = field(default_factory=lambda: [Check(name="disk"), Check(name="peers")])
     known: dict[bytes, TxStatus] = field(default_factory=dict)
     stored: dict[bytes, StoredTransaction] = field(default_factory=dict)
+    history: dict[bytes, list[tuple[Place, bytes]]] | None = None
     raws: list[bytes] = field(default_factory=list)
     refuse: dict[bytes, Fault] = field(default_factory=dict)
     """Raw bytes to refuse, with the reason."""
@@ -259,6 +262,12 @@ class FakeNode:
 
     def transaction(self, tx_id: bytes) -> StoredTransaction | None:
         return self.stored.get(tx_id)
+
+    def account_history(self, account: bytes, before: Place | None, limit: int) -> AccountHistory:
+        if self.history is None:
+            raise fault(NO_HISTORY)
+        entries = [entry for entry in self.history.get(account, []) if before is None or entry[0] < before]
+        return AccountHistory(entries=entries[:limit], first_height=1, last_height=self.status_now.height)
 
     def status(self) -> Status:
         if self.broken is not None:
