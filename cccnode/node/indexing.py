@@ -6,12 +6,15 @@ That is the transaction index, and the history of accounts where a node keeps on
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
+from cccnode.codec import decode_trusted
+from cccnode.crypto.hashing import ZERO
 from cccnode.driver.execution import Applied
 from cccnode.driver.runtime import Runtime
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.receipts import accounts_in, decided_ids, decode_receipt
 from cccnode.ledger.registry import Registry
-from cccnode.types.transaction import Verified
 from storage import history
 from storage.history import History
 from storage.index import Index
@@ -140,19 +143,34 @@ def history_indexer(*, runtime: Runtime, store: Store, index: History, registry:
     )
 
 
+class _Payer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first fields of a transaction: all that says on whose account it was."""
+
+    version: int
+    chain: bytes
+    account: bytes
+    valid_until_ms: int
+    salt: bytes
+    fee_payer: bytes | None
+
+
 def _concerned(store: Store, registry: Registry, height: int) -> list[history.Row]:
     """Whom each receipt of a block concerns: who signed, who paid the fee, whom its events name."""
     block = store.block(height)
     receipts = [decode_receipt(raw) for raw in store.receipts(height) or ()]
-    by_id: dict[bytes, Verified] = {}
-    for batch in block.batches if block is not None else ():
-        by_id |= {verified.id: verified for verified in trusted_transactions(registry, batch)}
+    raws = [raw for batch in block.batches for raw in batch] if block is not None else []
+    decided = [receipt.tx_id for receipt in receipts if receipt.tx_id != ZERO]
+    if len(decided) != len(raws):  # Some were skipped: ids say which.  Hashing is most of the work, and seldom needed.
+        by_id = {verified.id: verified.raw for verified in trusted_transactions(registry, raws)}
+        raws = [by_id[tx_id] for tx_id in decided] if by_id else []
+    payers = (decode_trusted(_Payer, raw) for raw in raws)
     rows: list[history.Row] = []
     for receipt in receipts:
         accounts = accounts_in(receipt)
-        if (verified := by_id.get(receipt.tx_id)) is not None:
-            accounts.add(verified.transaction.account)
-            if verified.transaction.fee_payer is not None:
-                accounts.add(verified.transaction.fee_payer)
+        payer = next(payers, None) if receipt.tx_id != ZERO else None  # The block may be pruned, its receipts kept.
+        if payer is not None:
+            accounts.add(payer.account)
+            if payer.fee_payer is not None:
+                accounts.add(payer.fee_payer)
         rows.append((receipt.tx_id, sorted(accounts)))
     return rows

@@ -1,11 +1,24 @@
 """The transaction index follows the chain, and is filled again where it is missing."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from cccnode.city import CITY
+from cccnode.codec import encode
+from cccnode.crypto.hashing import ZERO
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.receipts import accounts_in
-from cccnode.node.indexing import FLUSH_MS, REBUILD_BLOCKS, WAITING_MAX, Indexer, history_indexer, transaction_indexer
+from cccnode.node.indexing import (
+    FLUSH_MS,
+    REBUILD_BLOCKS,
+    WAITING_MAX,
+    Indexer,
+    _concerned,
+    history_indexer,
+    transaction_indexer,
+)
 from cccnode.types.errors import DISK_FAILED, Fault, fault
 from cccnode.types.receipt import Receipt
 from storage.history import History
@@ -124,6 +137,31 @@ def test_the_history_of_accounts() -> None:
     assert len(concerned) >= 2
     assert {account: history.page(account, limit=1_000) for account in concerned} == concerned
     assert history.page(bytes(20), limit=9) == []
+
+
+def test_skipped_transactions_shift_nobody() -> None:
+    """Where a block lists transactions that it does not decide, or one twice, each receipt keeps its own payer."""
+    watched = with_blocks(3)
+    store = watched.node.replica.store
+    blocks = [store.block(height) for height in (1, 2, 3)]
+    first, second, third = (tuple(raw for batch in block.batches for raw in batch) for block in blocks)
+    mixed = Block(
+        block=msgspec.structs.replace(blocks[0], batches=((*third, *first), (*first, *second))),
+        receipts=store.receipts(1) + store.receipts(2) + [encode(Receipt(ZERO, 0, 0, (("bank", "paid", BOB),)))],
+    )
+    concerned = _concerned(mixed, CITY, 1)
+    alone = [row for height in (1, 2) for row in _concerned(store, CITY, height)]
+    assert alone
+    assert concerned == [*alone, (ZERO, [BOB])]
+    pruned = _concerned(Block(block=None, receipts=mixed.receipts(1)), CITY, 1)
+    assert [tx_id for tx_id, _ in pruned] == [tx_id for tx_id, _ in concerned]
+
+
+class Block:
+    """A store of one block."""
+
+    def __init__(self, *, block: Any, receipts: list[bytes]) -> None:
+        self.block, self.receipts = lambda _: block, lambda _: receipts
 
 
 def test_what_a_receipt_names() -> None:
