@@ -5,7 +5,7 @@ calls on one thread; whatever takes long is cut into slices or done in a writer 
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -15,6 +15,7 @@ from cccnode.codec import decode_trusted, encode
 from cccnode.driver.accepted import AcceptedRestarts
 from cccnode.driver.admission import Admission
 from cccnode.driver.catch_up import Authority, CatchUp
+from cccnode.driver.chain import FinalBlocks
 from cccnode.driver.dissemination import Dissemination
 from cccnode.driver.epochs import (
     Epoch,
@@ -34,6 +35,7 @@ from cccnode.driver.pool import BatchPool, Entry
 from cccnode.driver.quotas import OWN
 from cccnode.driver.restart import newest_root, rebuild_chain, rebuild_window
 from cccnode.driver.runtime import Runtime, raise_failure
+from cccnode.driver.snapshots import Snapshots
 from cccnode.driver.stages import Stages
 from cccnode.driver.voting import VoteJournal, Voting
 from cccnode.driver.waiters import Waiters
@@ -55,7 +57,7 @@ from cccnode.types.receipt import Receipt
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord, quorum
 from consensus.config import Config, VerifyMany
-from consensus.effects import Effect, Finalized, FinalizedBlock
+from consensus.effects import Effect, Finalized
 from consensus.engine import Engine
 from consensus.records import BlockRecord, Record, record_view
 from consensus.rules import ends_epoch
@@ -113,15 +115,6 @@ class Opened:
     """Whether a consensus key may have voted in epochs of which no journal is left here."""
 
 
-@dataclass(slots=True)
-class _FinalBlocks:
-    """Final blocks that wait for their turn or for their batches, by height."""
-
-    blocks: dict[int, tuple[FinalizedBlock, Finalized]] = field(default_factory=dict)
-    height: int = 0
-    """Newest height known to be final."""
-
-
 class Replica:
     """The node's parts and the wires between them."""
 
@@ -167,7 +160,7 @@ class Replica:
         self.chain = rebuild_chain(self.store, self.record)
         self.pool = BatchPool(quorum=quorum(len(self.record.validators)))
         self.mempool = Mempool(registry, caps)
-        self.final = _FinalBlocks(height=self.chain.height)
+        self.final = FinalBlocks(height=self.chain.height)
         self.decided_hooks: list[Callable[[Applied], None]] = []
         """Called after each executed block: index, metrics, waiters of the RPC."""
         self._contacts, self._membership = contacts, membership
@@ -175,6 +168,8 @@ class Replica:
         self.evidence = Evidence(self.store.meta(EVIDENCE), self._keep_evidence)
         self._others = OtherEpochs(runtime, links, opened.store)
         self.waiters = Waiters()
+        self.snapshots: Snapshots | None = None
+        """Set by whoever assembles a node that has a disk for them."""
         self._stored_height = -1
         self._stored_batches: dict[bytes, Batch] = {}
         """Batches of the one stored block that was read last."""
@@ -402,11 +397,13 @@ class Replica:
     def on_unlinked(self, peer: bytes) -> None:
         """A node is gone."""
         self.dissemination.farewell(peer)
+        if self.snapshots is not None:
+            self.snapshots.on_unlinked(peer)
         self.catch_up.handle(Unlinked(peer=peer))
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """Bytes from a connected node."""
-        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK}:
+        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK, Channel.SNAPSHOT}:
             return  # It stays readable, and takes no part.
         match channel:
             case Channel.CONSENSUS:
@@ -418,6 +415,9 @@ class Replica:
                 self.dissemination.on_batch_frame(peer, payload)
             case Channel.CONTROL | Channel.BLOCK | Channel.TX:
                 self.catch_up.on_frame(peer, channel, payload)
+            case Channel.SNAPSHOT:
+                if self.snapshots is not None:
+                    self.snapshots.on_frame(peer, payload)
             case Channel.LINK:
                 pass  # The network's own; it never passes these on.
 
@@ -595,4 +595,5 @@ class Replica:
 
     def _tell_tip(self) -> None:
         have = self.executor.next_height - 1
-        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, have=have))
+        first = self.store.blocks.first or 0
+        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, first=first, have=have))

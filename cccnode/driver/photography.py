@@ -1,0 +1,165 @@
+"""Snapshots are taken beside the work of the node: cut in a writer thread in small steps, with pauses between them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from cccnode.codec import decode_trusted, encode
+from cccnode.driver.certified import TRAIL, trail
+from cccnode.driver.runtime import Runtime, raise_failure
+from cccnode.types.errors import SNAPSHOT_BUSY, Fault, fault
+from cccnode.types.validators import EpochRecord
+from consensus.rules import ends_epoch
+from storage.engine import Engine
+from storage.snapshots import Boundary, Manifest, Shelf
+from storage.store import Store
+from storage.taking import Taking
+
+PAUSE: Final = 3
+"""A step is followed by a pause so many times as long: a quarter of a processor at most."""
+PAUSE_MS_MIN: Final = 1
+WRITER: Final = "snapshot"
+
+_log = structlog.get_logger("snapshot")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habit:
+    """When a node takes snapshots by itself."""
+
+    every: int = 10_000
+    """At heights that this divides, so that many nodes have the same; 0: never."""
+    keep: int = 2
+    """So many; older ones are deleted."""
+
+
+class Photography:
+    """Takes the snapshots of one node, one at a time."""
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime,
+        store: Store,
+        begin: Callable[[], Taking],
+        shelf: Shelf,
+        habit: Habit,
+    ) -> None:
+        """`begin` begins a snapshot of the block that is applied when it is called."""
+        self._runtime, self._store, self._begin, self.shelf = runtime, store, begin, shelf
+        self._habit = habit
+        self._taking: Taking | None = None
+        self._asked: list[Callable[[Manifest | Fault], None]] = []
+        """Who waits for the snapshot that is being taken."""
+        raw = store.meta(TRAIL)
+        self._trail: tuple[Boundary, ...] = () if raw is None else decode_trusted(tuple[Boundary, ...], raw)
+        self.newest: Manifest | None = None
+        """The last one that was finished since the start."""
+
+    @property
+    def taking(self) -> int | None:
+        """The height of the snapshot that is being taken."""
+        return None if self._taking is None else self._taking.height
+
+    def start(self) -> None:
+        """Delete what was never finished; remember how epochs ended that are over."""
+        self._runtime.run_in_writer(WRITER, lambda: self.shelf.tidy(max(1, self._habit.keep)), raise_failure)
+        self._extend_trail()
+
+    def stop(self) -> None:
+        """The node stops: give the engine's snapshot back, after the step that is under way.  For the writer thread."""
+        if self._taking is not None:
+            self._taking.close()
+
+    def applied(self, height: int) -> None:
+        """A block was executed: perhaps it certifies, perhaps it is time for the next one."""
+        header = self._store.header(height)
+        if header is not None and ends_epoch(header):
+            self._extend_trail()
+        if self._taking is not None:
+            self._certify(self._taking)
+        elif self._habit.every and height % self._habit.every == 0:
+            self._start_taking()
+
+    def take(self, done: Callable[[Manifest | Fault], None]) -> int:
+        """Take one now, of the applied block; `done` gets it once it is certified.  Returns its height.
+
+        Raises:
+            Fault: storage/SNAPSHOT_BUSY.
+        """
+        if self._taking is not None:
+            raise fault(SNAPSHOT_BUSY, height=self._taking.height)
+        taking = self._start_taking()
+        self._asked.append(done)
+        return taking.height
+
+    def _extend_trail(self) -> None:
+        found = trail(self._store, self._trail)
+        if len(found) > len(self._trail):
+            self._trail = found
+            raw = encode(found)
+            self._runtime.run_in_writer("store", lambda: self._store.put_meta(TRAIL, raw), raise_failure)
+
+    def _start_taking(self) -> Taking:
+        self._taking = taking = self._begin()
+        _log.info("taking a snapshot", height=taking.height)
+        self._step(taking)
+        return taking
+
+    def _step(self, taking: Taking) -> None:
+        began = self._runtime.now_ms()
+
+        def done(more: bool | BaseException) -> None:
+            if isinstance(more, BaseException):
+                self._end(taking, more)
+            elif more:
+                pause = max(PAUSE_MS_MIN, PAUSE * (self._runtime.now_ms() - began))
+                self._runtime.call_later(pause, lambda: self._step(taking))
+            else:
+                self._certify(taking)
+
+        self._runtime.run_in_writer(WRITER, taking.step, done)
+
+    def _certify(self, taking: Taking) -> None:
+        if not taking.written or self._taking is not taking:
+            return
+        try:
+            manifest = taking.certified(self._trail)
+        except Fault as error:
+            self._end(taking, error)
+            return
+        if manifest is not None:
+            raw, shelf, keep = encode(manifest), self.shelf, max(1, self._habit.keep)
+
+            def finish() -> None:
+                shelf.finish(taking.height, raw)
+                shelf.tidy(keep)
+
+            self._taking = None
+            self._runtime.run_in_writer(
+                WRITER, finish, lambda result: self._end(taking, result if result is not None else manifest)
+            )
+
+    def _end(self, taking: Taking, result: Manifest | BaseException) -> None:
+        if isinstance(result, BaseException) and not isinstance(result, Fault):
+            raise result
+        if self._taking is taking:
+            self._taking = None
+            taking.close()
+        if isinstance(result, Manifest):
+            self.newest = result
+            _log.info("snapshot", height=result.height, groups=result.content.groups, bytes=result.content.size)
+        else:
+            # The disk tells its own writers when it fails; a snapshot that cannot be taken harms nobody.
+            _log.warning("no snapshot", height=taking.height, reason=str(result))
+        asked, self._asked = self._asked, []
+        for told in asked:
+            told(result)
+
+
+def begin_taking(store: Store, engine: Engine, shelf: Shelf, chain: bytes, depth: int, record: EpochRecord) -> Taking:
+    """A snapshot of the block that is applied now."""
+    span_ms = record.limits.tx_lifetime_max_ms
+    return Taking(store, engine.snapshot(), shelf, chain=chain, depth=depth, span_ms=span_ms)
