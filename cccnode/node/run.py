@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -32,6 +33,7 @@ from cccnode.node.keyring import unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
 from cccnode.node.reporting import Reporting
+from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
 from cccnode.rpc.server import RpcServer
 from cccnode.telemetry import Metrics, start_logging
@@ -59,8 +61,11 @@ second, which costs 4 % of the processor."""
 _log = structlog.get_logger("node")
 
 
-async def run(config: Config) -> None:
-    """Run a node until SIGINT or SIGTERM.
+async def run(config: Config) -> bool:
+    """Run a node until SIGINT or SIGTERM, or until it is to begin anew with other data.
+
+    Returns:
+        Whether the process is to begin anew.
 
     Raises:
         Fault: it cannot start, or must not go on; the text names cause and remedy.
@@ -70,11 +75,11 @@ async def run(config: Config) -> None:
     signatures.begin()
     sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
+    stopping: asyncio.Future[bool] = loop.create_future()
 
-    def stop() -> None:
+    def stop(*, again: bool = False) -> None:
         if not stopping.done():
-            stopping.set_result(None)
+            stopping.set_result(again)
 
     def fail(error: BaseException) -> None:
         """Something escaped; a node that went on after that could lie."""
@@ -86,13 +91,17 @@ async def run(config: Config) -> None:
     with HomeLock.take(config.home):
         async with AsyncExitStack() as stack:
             runtime = AsyncioRuntime(loop, fail)
-            await _assemble(config, runtime, stack)
-            await stopping
-            _log.info("stopping")
+            await _assemble(config, runtime, stack, begin_anew=partial(stop, again=True))
+            again = await stopping
+            _log.info("stopping", begins_anew=again)
+    return again
 
 
-async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack) -> None:
+async def _assemble(
+    config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack, begin_anew: Callable[[], None]
+) -> None:
     """Open everything in order; `stack` closes it in reverse, also when a later part fails."""
+    swap_in(config.home.data)
     node_key, consensus_keys = unlock(config)
     consensus_keys.watch(runtime)
     genesis = read_home_outline(config.home.genesis_file)
@@ -178,6 +187,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
+    assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
     if indexer is not None:
@@ -194,6 +204,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         config.ops,
         files=served_files(config.home, genesis),
         incidents=incidents,
+        photographer=replica.snapshots.photography if replica.snapshots is not None else None,
         on_failure=_rpc_failed,
     )
     await rpc.start()

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +22,7 @@ from cccnode.rpc.backend import (
     Phase,
     Place,
     Reason,
+    SnapshotProgress,
     Status,
     StoredTransaction,
     TxStatus,
@@ -61,6 +63,7 @@ from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
 from storage.history import History
 from storage.index import Index
+from storage.restoring import RECEIPTS_FROM
 
 BEHIND_BLOCKS = 20
 """More than the tail that a healthy node has yet to execute (consensus.md 3.7)."""
@@ -107,6 +110,8 @@ class Service:
         self._prover = Prover(replica.store)
         replica.decided_hooks.append(lambda _: self._prover.wake())
         self._organisation, self._registered, self._data = organisation, registered, data
+        since = replica.store.meta(RECEIPTS_FROM)
+        self._receipts_from = 0 if since is None else decode_trusted(int, since)
         self._errors = {spec.name: spec for spec in CORE_ERRORS}
 
     # Transactions ----------------------------------------------------------------------------------------------------
@@ -181,6 +186,8 @@ class Service:
         window = self._replica.window
         if window.time_ms < valid_until_ms:
             return False
+        if valid_until_ms - window.lifetime_ms < self._receipts_from:
+            return False  # It may have been decided before this node began, at a snapshot.
         # It may have been decided early in its life, before the window began: then the index knows, if it reaches there
         indexed = self._indexer.height if self._indexer is not None else 0
         return indexed >= window.first_height - 1
@@ -321,10 +328,16 @@ class Service:
             state_root=applied.state_root,
             validators=self._validators(),
             peers=len(self._connections.connected()),
-            behind=self._behind(),
+            behind=self.behind(),
             mempool=len(replica.mempool),
             reasons=reasons,
+            snapshot=self._snapshot(),
         )
+
+    def _snapshot(self) -> SnapshotProgress | None:
+        snapshots = self._replica.snapshots
+        progress = snapshots.joining.progress if snapshots is not None else None
+        return None if progress is None else SnapshotProgress(**asdict(progress))
 
     def evidence(self) -> Sequence[Contradiction]:
         """See `Backend`."""
@@ -376,7 +389,7 @@ class Service:
         reasons += self._of_consensus()
         if (alone := self._unconnected()) is not None:
             reasons.append(alone)
-        if (behind := self._behind()) > BEHIND_BLOCKS:
+        if (behind := self.behind()) > BEHIND_BLOCKS:
             reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
         if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
             reasons.append(Reason(spec=CLOCK_SKEW, values={"milliseconds": skew}))
@@ -461,7 +474,7 @@ class Service:
             for index, validator in enumerate(replica.record.validators)
         ]
 
-    def _behind(self) -> int:
+    def behind(self) -> int:
         """Blocks between the newest credible height and the applied one: f of those who report may lie."""
         replica = self._replica
         heights = sorted((peer.height for peer in self.peers()), reverse=True)
