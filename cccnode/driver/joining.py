@@ -1,7 +1,7 @@
 """A node that is far behind begins at a snapshot: it asks its neighbours, stages the pieces, and builds its data anew.
 
-Blocks are fetched all the while, so where no snapshot comes, or none holds, nothing is lost.  What is staged outlives
-the process.  The new data is built beside the old; the node is then asked to begin anew with it.
+Blocks wait for a moment while it looks for a snapshot, and as long as one is coming.  Where none comes, or none holds,
+the node goes on block by block, and nothing is lost but that moment.  What is staged outlives the process.  The new data is built beside the old; the node is then asked to begin anew with it.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,13 +28,15 @@ from storage.snapshots import Shelf, check_piece, invalid, piece_name, read_mani
 STAGING: Final = "staging"
 """Folder of what was fetched, under the data folder."""
 WRITER: Final = "staging"
-TICK_MS: Final = 1_000
+TICK_MS: Final = 250
 ASK_MS: Final = 5_000
 """A neighbour is asked which snapshot it has this often."""
 GATHER_MS: Final = 1_500
 """From the first offer until one is chosen."""
+HOLD_MS: Final = 5_000
+"""So long no blocks are executed once many are missing, until somebody offers a snapshot."""
 ALONE_MS: Final = 20_000
-"""Without anybody who has the snapshot, another one is taken after this."""
+"""Without anybody who has the snapshot, blocks are executed again, and another snapshot is taken, after this."""
 RATE_MS: Final = 10_000
 """The rate is that of this time."""
 
@@ -68,6 +70,13 @@ class Target(Protocol):
 
     def finish(self) -> None:
         """All is written: from its next start on the node uses it.  Blocks."""
+
+
+class Hold(Protocol):
+    """Says whether final blocks are to wait."""
+
+    def __call__(self, *, held: bool) -> None:
+        """They wait, or are executed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,12 +120,20 @@ class Joining:
         behind: Callable[[], int],
         height: Callable[[], int],
         target: Target,
+        hold: Hold,
         restored: Callable[[int], None],
     ) -> None:
-        """`behind`: blocks that are missing; `height`: the applied one; `restored` hears that the node must restart."""
+        """Bind; `start` begins.
+
+        `behind`: blocks that are missing; `height`: the applied one; `hold` says whether blocks are to wait; `restored`
+        hears that the node must begin anew.
+        """
         self._runtime, self._links, self._shelf = runtime, links, Shelf(disk, STAGING)
         self._origin, self._verify, self._membership, self._wish = origin, verify_many, membership, wish
-        self._behind, self._height, self._target, self._restored = behind, height, target, restored
+        self._behind, self._height, self._target = behind, height, target
+        self._hold, self._restored = hold, restored
+        self._wanted_ms: int | None = None
+        """When it was first found to be far behind."""
         self._current: _Current | None = None
         self._asked: dict[bytes, tuple[int, int]] = {}
         """Neighbour -> (number of the newest request, when it was sent)."""
@@ -216,12 +233,20 @@ class Joining:
             return
         if current is not None and self._height() >= current.certified.manifest.height:
             self._give_up("the blocks came first")
-        elif current is None and self._behind() < self._wish.behind:
-            return
-        else:
+        elif current is not None or self._behind() >= self._wish.behind:
+            if self._wanted_ms is None:
+                self._wanted_ms = self._runtime.now_ms()
             self._ask()
             self._choose()
             self._go_on()
+        self._hold(held=self._holds())
+
+    def _holds(self) -> bool:
+        """Whether it would be a waste to execute blocks now."""
+        now, current = self._runtime.now_ms(), self._current
+        if current is None:
+            return self._wanted_ms is not None and now - self._wanted_ms < HOLD_MS
+        return current.steps is not None or bool(current.pieces.sources) or now - current.alone_since_ms < ALONE_MS
 
     # Offers ----------------------------------------------------------------------------------------------------------
 

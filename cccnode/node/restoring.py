@@ -160,6 +160,7 @@ def assemble_snapshots(
             depth=depth,
             remember=evidence,
         ),
+        hold=replica.catch_up.hold,
         restored=lambda height: begin_anew(),
     )
     lending = Lending(runtime=runtime, links=links, store=store, shelf=shelf)

@@ -76,6 +76,7 @@ class Town:
                 behind=lambda: max(one.chain.height for one in self.network.alive()) - replica.chain.height,
                 height=lambda: replica.chain.height,
                 target=Target(self, node),
+                hold=replica.catch_up.hold,
                 restored=self.restored.append,
             ),
         )
