@@ -5,7 +5,7 @@ however large the state is.  The loop then asks `certified` after each block, be
 in the header of a later one (J1).
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -219,10 +219,16 @@ class Taking:
 
     # The certificate
 
-    def certified(self, boundaries: Sequence[Boundary]) -> Manifest | None:
-        """The whole manifest; None as long as no certified block reports the results."""
-        ends = self._certifying()
-        if not self.written or ends is None:
+    def certified(self, boundaries: Callable[[], Sequence[Boundary]]) -> Manifest | None:
+        """The whole manifest; None as long as no certified block reports the results.
+
+        `boundaries` says how every epoch ended.
+
+        Raises:
+            Fault: SNAPSHOT_INVALID or OVERSIZE: there will be none.
+        """
+        ends = self._certifying() if self.written else None
+        if ends is None:
             return None
         store, (headers, certificate) = self._store, ends
         last = headers[-1]
@@ -230,7 +236,7 @@ class Taking:
         genesis = store.header(0)
         if genesis is None or len(headers) > HEADERS_MAX or len(then) > HEADERS_MAX:
             raise invalid("too long without a certificate", height=self.height)
-        over = tuple(boundary for boundary in boundaries if boundary.header.height < last.height)
+        over = tuple(boundary for boundary in boundaries() if boundary.header.height < last.height)
         if [boundary.header.epoch for boundary in over] != list(range(last.epoch)):
             raise invalid("how an epoch ended is not kept here, or a restart ended it", height=self.height)
         certification = Certification(
@@ -256,9 +262,9 @@ class Taking:
                 return None
             headers.append(header)
             if header.exec_height >= self.height and height > self.height:
-                block = store.block(height)
-                if block is not None and block.certificate is not None:
-                    return headers, block.certificate
+                final = store.finality(height)
+                if final is not None:
+                    return headers, final[1]
         return None
 
     def _content(self) -> Content:

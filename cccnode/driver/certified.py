@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cccnode.codec import DecodeError, decode, encode
 from cccnode.crypto import merkle
 from cccnode.driver.catch_up import Authority
-from cccnode.driver.epochs import remember_start
+from cccnode.driver.epochs import end_of_epoch, remember_end, remember_start
 from cccnode.types.block import Header, block_id, result_leaf
 from cccnode.types.certificate import Certificate
 from cccnode.types.validators import EpochRecord, epoch_record_hash
@@ -19,9 +19,6 @@ from consensus.rules import ends_epoch
 from storage.restoring import Facts
 from storage.snapshots import Boundary, Certification, Manifest, check_content, invalid, well_formed
 from storage.store import Store
-
-TRAIL = "trail"
-"""Name under which the store remembers how every epoch ended that is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +60,15 @@ def certify(manifest: Manifest, origin: Origin, verify_many: VerifyMany) -> Cert
     record, start = epochs[len(past)], past[-1] if past else proof.genesis
     raws = {epoch_record_hash(known): encode(known) for known in epochs}
     meta = remember_start(epoch_record_hash(record), start.height) if past else {}
-    trail = tuple(boundary for boundary in proof.boundaries if boundary.header.height <= manifest.height)
+    for boundary, following in zip(proof.boundaries[: len(past)], records, strict=False):
+        meta |= remember_end(boundary.header, boundary.certificate, following)
     return Certified(
         manifest=manifest,
         facts=Facts(
             lifetime_ms=record.limits.tx_lifetime_max_ms,
             headers=(proof.genesis, *past),
             records=raws,
-            meta=meta | {TRAIL: encode(trail)},
+            meta=meta,
             certificate=_own_certificate(proof.boundaries, manifest.height),
         ),
         record=record,
@@ -165,26 +163,9 @@ def _own_certificate(boundaries: Sequence[Boundary], height: int) -> Certificate
     return found[0] if found else None
 
 
-def trail(store: Store, known: Sequence[Boundary]) -> tuple[Boundary, ...]:
-    """How every epoch ended that is over, in order; `known` are those found before.
-
-    It ends early where a certificate is not kept, or where an epoch was given up by a restart (J22).
-    """
-    assert store.applied is not None, "a running node has a state"
-    found, tip = list(known), store.header(store.applied.height)
-    assert tip is not None, "the applied block is stored"
-    while True:
-        epoch = found[-1].header.epoch + 1 if found else 0
-        low, high = found[-1].header.height if found else 0, tip.height
-        while low < high:  # The last height of that epoch.
-            middle = (low + high + 1) // 2
-            header = store.header(middle)
-            # A height that is not kept lies below a snapshot, and what ended before that is known.
-            low, high = (middle, high) if header is None or header.epoch <= epoch else (low, middle - 1)
-        block = store.block(low) if low else None
-        if block is None or block.header.epoch != epoch or block.certificate is None or not ends_epoch(block.header):
-            return tuple(found)
-        record = store.epoch_record(block.header.next_epoch_record_hash)
-        if record is None:
-            return tuple(found)
-        found.append(Boundary(block.header, block.certificate, record))
+def trail(store: Store) -> tuple[Boundary, ...]:
+    """How every epoch ended that is over, in order; it breaks off where a restart ended one (J22)."""
+    found: list[Boundary] = []
+    while (link := end_of_epoch(store, len(found))) is not None:
+        found.append(Boundary(link.last.header, link.last.certificate, encode(link.record)))
+    return tuple(found)

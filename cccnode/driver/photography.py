@@ -6,14 +6,13 @@ from typing import Final
 
 import structlog
 
-from cccnode.codec import decode_trusted, encode
-from cccnode.driver.certified import TRAIL, trail
+from cccnode.codec import encode
+from cccnode.driver.certified import trail
 from cccnode.driver.runtime import Runtime, raise_failure
 from cccnode.types.errors import SNAPSHOT_BUSY, Fault, fault
 from cccnode.types.validators import EpochRecord
-from consensus.rules import ends_epoch
 from storage.engine import Engine
-from storage.snapshots import Boundary, Manifest, Shelf
+from storage.snapshots import Manifest, Shelf
 from storage.store import Store
 from storage.taking import Taking
 
@@ -46,15 +45,17 @@ class Photography:
         begin: Callable[[], Taking],
         shelf: Shelf,
         habit: Habit,
+        busy: Callable[[], bool],
     ) -> None:
-        """`begin` begins a snapshot of the block that is applied when it is called."""
+        """`begin` begins a snapshot of the block that is applied when it is called.
+
+        That must not be while the next one is written (`busy`): the engine would hold its state already.
+        """
         self._runtime, self._store, self._begin, self.shelf = runtime, store, begin, shelf
-        self._habit = habit
+        self._habit, self._busy = habit, busy
         self._taking: Taking | None = None
         self._asked: list[Callable[[Manifest | Fault], None]] = []
         """Who waits for the snapshot that is being taken."""
-        raw = store.meta(TRAIL)
-        self._trail: tuple[Boundary, ...] = () if raw is None else decode_trusted(tuple[Boundary, ...], raw)
         self.newest: Manifest | None = None
         """The last one that was finished since the start."""
 
@@ -64,43 +65,27 @@ class Photography:
         return None if self._taking is None else self._taking.height
 
     def start(self) -> None:
-        """Delete what was never finished; remember how epochs ended that are over."""
+        """Delete what was never finished."""
         self._runtime.run_in_writer(WRITER, lambda: self.shelf.tidy(max(1, self._habit.keep)), raise_failure)
-        self._extend_trail()
-
-    def stop(self) -> None:
-        """The node stops: give the engine's snapshot back, after the step that is under way.  For the writer thread."""
-        if self._taking is not None:
-            self._taking.close()
 
     def applied(self, height: int) -> None:
         """A block was executed: perhaps it certifies, perhaps it is time for the next one."""
-        header = self._store.header(height)
-        if header is not None and ends_epoch(header):
-            self._extend_trail()
         if self._taking is not None:
             self._certify(self._taking)
-        elif self._habit.every and height % self._habit.every == 0:
+        elif self._asked or (self._habit.every and height % self._habit.every == 0):
             self._start_taking()
 
-    def take(self, done: Callable[[Manifest | Fault], None]) -> int:
-        """Take one now, of the applied block; `done` gets it once it is certified.  Returns its height.
+    def take(self, done: Callable[[Manifest | Fault], None]) -> None:
+        """Take one now, of the applied block, or of the one that is being stored; `done` gets it once it is certified.
 
         Raises:
             Fault: storage/SNAPSHOT_BUSY.
         """
-        if self._taking is not None:
-            raise fault(SNAPSHOT_BUSY, height=self._taking.height)
-        taking = self._start_taking()
+        if self._taking is not None or self._asked:
+            raise fault(SNAPSHOT_BUSY, height=self.taking)
         self._asked.append(done)
-        return taking.height
-
-    def _extend_trail(self) -> None:
-        found = trail(self._store, self._trail)
-        if len(found) > len(self._trail):
-            self._trail = found
-            raw = encode(found)
-            self._runtime.run_in_writer("store", lambda: self._store.put_meta(TRAIL, raw), raise_failure)
+        if not self._busy():
+            self._start_taking()
 
     def _start_taking(self) -> Taking:
         self._taking = taking = self._begin()
@@ -126,7 +111,7 @@ class Photography:
         if not taking.written or self._taking is not taking:
             return
         try:
-            manifest = taking.certified(self._trail)
+            manifest = taking.certified(lambda: trail(self._store))
         except Fault as error:
             self._end(taking, error)
             return

@@ -1,6 +1,6 @@
 """A snapshot becomes the data of a home: built beside what is there, and put in its place at the next start.
 
-`data/restored/` holds the new `state/` and `blocks/`.  Once `READY` stands beside them, whoever opens the home moves
+`data/restored/` holds the new `state/`, `blocks/` and `receipts/`.  Once `READY` stands beside them, whoever opens the home moves
 them, one by one; a crash between two moves is gone on with at the next start.  Votes, batches and keys stay where they
 are: they belong to the node and not to the height that it begins at.
 """
@@ -44,7 +44,7 @@ from storage.store import Applied, Store, stamp
 
 RESTORED: Final = "restored"
 READY: Final = "READY"
-MOVED: Final = ("state", "blocks", "index")
+MOVED: Final = ("state", "blocks", "receipts", "index")
 """What a snapshot replaces; the index is filled again from what is there."""
 
 _log = structlog.get_logger("node")
@@ -139,6 +139,7 @@ def assemble_snapshots(
         begin=lambda: begin_taking(store, engine, shelf, genesis.chain, depth, replica.record),
         shelf=shelf,
         habit=Habit(every=storage.snapshot_blocks, keep=storage.snapshots_kept),
+        busy=lambda: replica.executor.busy,
     )
     joining = Joining(
         runtime=runtime,

@@ -21,8 +21,8 @@ _JSON: Final = "application/json"
 class Photographer(Protocol):
     """A node that can take a snapshot of itself."""
 
-    def take(self, done: Callable[[Manifest | Fault], None]) -> int:
-        """Begin; `done` gets it once it is certified.  Returns its height.
+    def take(self, done: Callable[[Manifest | Fault], None]) -> None:
+        """Begin; `done` gets it once it is certified.
 
         Raises:
             Fault: `storage/SNAPSHOT_BUSY`.

@@ -63,6 +63,7 @@ class Town:
                 begin=lambda: begin_taking(replica.store, node.engine, shelf, chain, STATE_DEPTH, replica.record),
                 shelf=shelf,
                 habit=Habit(every=EVERY if node.number < 4 else 0),
+                busy=lambda: replica.executor.busy,
             ),
             lending=Lending(runtime=runtime, links=links, store=replica.store, shelf=shelf),
             joining=Joining(
@@ -265,15 +266,12 @@ def test_the_way_to_every_block(town: Town) -> None:
     assert missing.value.spec is SNAPSHOT_MISSING
 
 
-def test_how_epochs_ended_is_found_again(town: Town) -> None:
-    """The trail is the same whether it is extended at each epoch or found at once."""
-    store = town.network.nodes[0].replica.store
-    whole = trail(store, ())
+def test_how_epochs_ended(town: Town) -> None:
+    """Every end is there, from the first epoch on, at one that began at a snapshot too."""
+    whole = trail(town.network.nodes[0].replica.store)
 
     assert len(whole) >= 3
     assert [one.header.epoch for one in whole] == list(range(len(whole)))
-    for known in range(len(whole)):
-        assert trail(store, whole[:known]) == whole
 
 
 def test_one_at_a_time(town: Town) -> None:
@@ -282,14 +280,14 @@ def test_one_at_a_time(town: Town) -> None:
     got: list[Any] = []
     while photography.taking is not None:
         town.busy(1)
-    height = photography.take(got.append)
+    photography.take(got.append)
     with pytest.raises(Fault) as busy:
         photography.take(got.append)
     assert busy.value.spec is SNAPSHOT_BUSY
     town.busy(4)
 
-    assert [height] == [manifest.height for manifest in got]
-    certify(got[0], town.origin, verify_votes)
+    (manifest,) = got
+    certify(manifest, town.origin, verify_votes)
 
 
 # A node that joins
@@ -329,6 +327,8 @@ def test_a_node_begins_at_a_snapshot() -> None:
     assert [identity in joiner.window for identity in executed] == [identity in other.window for identity in executed]
     assert any(identity in joiner.window for identity in executed)
     assert joiner.record == other.record
+    assert trail(joiner.store) == trail(other.store)[: len(trail(joiner.store))]
+    assert len(trail(joiner.store)) == joiner.record.epoch
     assert town.network.violations == []
 
 

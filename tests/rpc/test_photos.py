@@ -23,11 +23,10 @@ class FakePhotographer:
     def __init__(self, result: Manifest | Fault, *, busy: bool = False) -> None:
         self.result, self.busy = result, busy
 
-    def take(self, done: Callable[[Manifest | Fault], None]) -> int:
+    def take(self, done: Callable[[Manifest | Fault], None]) -> None:
         if self.busy:
             raise fault(SNAPSHOT_BUSY, height=7)
         asyncio.get_running_loop().call_soon(done, self.result)
-        return 7
 
 
 @asynccontextmanager
