@@ -84,7 +84,8 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
         finally:
             joiner.stop()
         alive = [(node, start) for node, start in zip(nodes, before, strict=True) if node.process.poll() is None]
-        serving = [round(node.peak_rss_mb() - start, 1) for node, start in alive]
+        serving = [round(node.peak_rss_mb(), 1) for node, _ in alive]
+        growth = [round(node.peak_rss_mb() - start, 1) for node, start in alive]
     finally:
         watch.close()
     figures |= {
@@ -92,7 +93,8 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
         "hostile": options.hostile,
         "snapshot_height": height,
         "snapshot_mb": round(_bytes(network, height) / 2**20, 1),
-        "serving_rss_growth_mb": serving,
+        "serving_rss_mb": serving,
+        "serving_rss_growth_mb": growth,
     }
     figures["sound"] = figures["verified"]
     rows = [(name, str(value)) for name, value in figures.items()]
@@ -127,7 +129,7 @@ async def _fill(options: argparse.Namespace, watch: Watch, genesis: Genesis) -> 
     signers = Signers(chain=genesis.chain, signers=options.signers, accounts=accounts)
     load = Load([node.rpc for node in watch.nodes], probe_every=64)
     try:
-        await load.open_loop(signers.sign(options.transactions, 16), options.rate)
+        await load.open_loop(signers.sign(options.transactions, 16, options.rate), options.rate)
         await load.answered()
     finally:
         signers.close()

@@ -1,7 +1,8 @@
 """A node that is far behind begins at a snapshot: it asks its neighbours, stages the pieces, and builds its data anew.
 
 Blocks wait for a moment while it looks for a snapshot, and as long as one is coming.  Where none comes, or none holds,
-the node goes on block by block, and nothing is lost but that moment.  What is staged outlives the process.  The new data is built beside the old; the node is then asked to begin anew with it.
+the node goes on block by block, and nothing is lost but that moment.  What is staged outlives the process.  The new
+data is built beside the old; the node is then asked to begin anew with it.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from cccnode.codec import encode
+from cccnode.codec import decode_trusted, encode
 from cccnode.driver.certified import Certified, Origin, certify, stands_in_history
 from cccnode.driver.execution import Membership, look_ahead
 from cccnode.driver.links import Links
@@ -39,6 +40,15 @@ ALONE_MS: Final = 20_000
 """Without anybody who has the snapshot, blocks are executed again, and another snapshot is taken, after this."""
 RATE_MS: Final = 10_000
 """The rate is that of this time."""
+NEAR: Final = 20
+"""Blocks from the tip at which a node has arrived."""
+LEAST: Final = f"{STAGING}/least"
+"""File: how many blocks must be missing before another snapshot is fetched.
+
+The network goes on while a node joins.  Without this one that joins slowly would do nothing but join.
+"""
+SAY_MS: Final = 5_000
+"""The log says how far it is this often."""
 
 _log = structlog.get_logger("snapshot")
 
@@ -129,6 +139,8 @@ class Joining:
         hears that the node must begin anew.
         """
         self._runtime, self._links, self._shelf = runtime, links, Shelf(disk, STAGING)
+        self._least = wish.behind
+        """So many blocks must be missing."""
         self._origin, self._verify, self._membership, self._wish = origin, verify_many, membership, wish
         self._behind, self._height, self._target = behind, height, target
         self._hold, self._restored = hold, restored
@@ -144,7 +156,11 @@ class Joining:
         """Neighbours that gave what does not hold; asked no more by this process."""
         self._false: set[bytes] = set()
         """Identities of snapshots whose pieces do not fit together."""
+        self._begun = False
+        """Whether it is known what an earlier process left."""
         self._over = not wish.behind
+        self._said_ms = 0
+        """When the log last said how far it is."""
 
     # For people ------------------------------------------------------------------------------------------------------
 
@@ -182,6 +198,21 @@ class Joining:
         while current.moved[0][0] < now - RATE_MS:
             del current.moved[0]
 
+    def _say(self) -> None:
+        """How far it is, now and then, for whoever reads the log or looks at the terminal."""
+        now, progress = self._runtime.now_ms(), self.progress
+        if progress is None or now - self._said_ms < SAY_MS:
+            return
+        self._said_ms = now
+        _log.info(
+            "snapshot",
+            stage=progress.stage,
+            percent=100 * progress.done // progress.pieces,
+            kb_per_s=progress.rate // 1_000,
+            left_s=None if progress.eta_ms is None else progress.eta_ms // 1_000,
+            sources=progress.sources,
+        )
+
     # Life ------------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -192,7 +223,9 @@ class Joining:
 
     def _staged(self) -> tuple[Certified, set[int]] | None:
         """What an earlier process left.  Runs in the writer thread."""
-        heights = self._shelf.heights()
+        disk, heights = self._shelf.disk, self._shelf.heights()
+        if disk.exists(LEAST):
+            self._least = max(self._least, decode_trusted(int, disk.read(LEAST)))
         if not heights:
             return None
         try:
@@ -204,7 +237,7 @@ class Joining:
         here = [
             number
             for number in range(certified.manifest.pieces)
-            if self._shelf.disk.exists(f"{folder}/{piece_name(content, number)}")
+            if disk.exists(f"{folder}/{piece_name(content, number)}")
         ]
         return certified, set(here)
 
@@ -215,6 +248,7 @@ class Joining:
             certified, here = found
             self._adopt(certified, here)
             _log.info("a snapshot is taken up again", height=certified.manifest.height, pieces=len(here))
+        self._begun = True
         self._tick()
 
     def forget(self, peer: bytes) -> None:
@@ -225,20 +259,30 @@ class Joining:
             self._current.pieces.drop(peer)
 
     def _tick(self) -> None:
-        if self._over:
+        if not self._over:
+            self._runtime.call_later(TICK_MS, self._tick)
+            self.look()
+
+    def look(self) -> None:
+        """Whether a snapshot is wanted, and what is to be done for it: now and then, and when somebody is linked."""
+        if self._over or not self._begun:
             return
-        self._runtime.call_later(TICK_MS, self._tick)
         current = self._current
         if current is not None and current.steps is not None:
+            self._say()
             return
         if current is not None and self._height() >= current.certified.manifest.height:
             self._give_up("the blocks came first")
-        elif current is not None or self._behind() >= self._wish.behind:
+        elif current is not None or self._behind() >= self._least:
+            self._say()
             if self._wanted_ms is None:
                 self._wanted_ms = self._runtime.now_ms()
             self._ask()
             self._choose()
             self._go_on()
+        elif self._least > self._wish.behind and self._links.connected() and self._behind() <= NEAR:
+            self._least = self._wish.behind
+            self._runtime.run_in_writer(WRITER, lambda: self._shelf.disk.remove(LEAST), raise_failure)
         self._hold(held=self._holds())
 
     def _holds(self) -> bool:
@@ -438,10 +482,20 @@ class Joining:
             self._note(current, current.built)
             self._step(current)
         else:
-            self._over = True
-            height = current.certified.manifest.height
-            _log.info("a snapshot is restored", height=height)
+            self._end(current.certified.manifest.height)
+
+    def _end(self, height: int) -> None:
+        """The new data is whole."""
+        self._over = True
+        missed = self._height() + self._behind() - height
+        least = 2 * max(self._least, missed)
+        _log.info("a snapshot is restored", height=height, missed=missed)
+
+        def noted(result: object) -> None:
+            raise_failure(result)
             self._restored(height)
+
+        self._runtime.run_in_writer(WRITER, lambda: self._shelf.disk.replace_file(LEAST, encode(least)), noted)
 
     def _not_built(self, current: _Current, why: Fault) -> None:
         """The pieces do not fit together: whoever vouched for this snapshot lied, or what was staged is damaged."""
@@ -453,7 +507,7 @@ class Joining:
 
     def _give_up(self, why: str) -> None:
         _log.info("a snapshot is given up", reason=why)
-        self._current = None
+        self._current = self._wanted_ms = None
         self._runtime.run_in_writer(WRITER, lambda: self._shelf.tidy(0), raise_failure)
 
     def _send(self, peer: bytes, message: SnapshotMessage) -> None:

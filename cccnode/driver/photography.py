@@ -54,6 +54,8 @@ class Photography:
         self._runtime, self._store, self._begin, self.shelf = runtime, store, begin, shelf
         self._habit, self._busy = habit, busy
         self._taking: Taking | None = None
+        self._finishing = False
+        """Whether its manifest is being written."""
         self._asked: list[Callable[[Manifest | Fault], None]] = []
         """Who waits for the snapshot that is being taken."""
         self.newest: Manifest | None = None
@@ -108,7 +110,7 @@ class Photography:
         self._runtime.run_in_writer(WRITER, taking.step, done)
 
     def _certify(self, taking: Taking) -> None:
-        if not taking.written or self._taking is not taking:
+        if not taking.written or self._finishing:
             return
         try:
             manifest = taking.certified(lambda: trail(self._store))
@@ -122,7 +124,7 @@ class Photography:
                 shelf.finish(taking.height, raw)
                 shelf.tidy(keep)
 
-            self._taking = None
+            self._finishing = True
             self._runtime.run_in_writer(
                 WRITER, finish, lambda result: self._end(taking, result if result is not None else manifest)
             )
@@ -130,15 +132,17 @@ class Photography:
     def _end(self, taking: Taking, result: Manifest | BaseException) -> None:
         if isinstance(result, BaseException) and not isinstance(result, Fault):
             raise result
-        if self._taking is taking:
-            self._taking = None
-            taking.close()
+        self._taking, self._finishing = None, False
+        taking.close()
         if isinstance(result, Manifest):
             self.newest = result
             _log.info("snapshot", height=result.height, groups=result.content.groups, bytes=result.content.size)
         else:
             # The disk tells its own writers when it fails; a snapshot that cannot be taken harms nobody.
             _log.warning("no snapshot", height=taking.height, reason=str(result))
+            # What was written of it goes at once: the disk may be full.
+            keep = max(1, self._habit.keep)
+            self._runtime.run_in_writer(WRITER, lambda: self.shelf.tidy(keep), lambda _: None)
         asked, self._asked = self._asked, []
         for told in asked:
             told(result)

@@ -31,13 +31,14 @@ from cccnode.driver.evidence import EVIDENCE, Evidence
 from cccnode.driver.execution import Applied, Executor, Job, Membership, look_ahead, whole_job
 from cccnode.driver.forwarding import Forwarding
 from cccnode.driver.links import Links
+from cccnode.driver.opened import Opened
 from cccnode.driver.pool import BatchPool, Entry
 from cccnode.driver.quotas import OWN
 from cccnode.driver.restart import newest_root, rebuild_chain, rebuild_window
 from cccnode.driver.runtime import Runtime, raise_failure
 from cccnode.driver.snapshots import Snapshots
 from cccnode.driver.stages import Stages
-from cccnode.driver.voting import VoteJournal, Voting
+from cccnode.driver.voting import Voting
 from cccnode.driver.waiters import Waiters
 from cccnode.ingress import decode_transactions, trusted_transactions
 from cccnode.ledger.receipts import outcome_of
@@ -59,13 +60,11 @@ from cccnode.types.validators import EpochRecord, quorum
 from consensus.config import Config, VerifyMany
 from consensus.effects import Effect, Finalized
 from consensus.engine import Engine
-from consensus.records import BlockRecord, Record, record_view
+from consensus.records import BlockRecord, record_view
 from consensus.rules import ends_epoch
 from p2p.events import Behind, Contact, Forget, Linked, Registered, Tip, Unlinked
 from p2p.frames import Channel
 from p2p.gossip import Gossip
-from storage.batches import BatchStore
-from storage.store import Store
 
 _log = structlog.get_logger("replica")
 
@@ -84,35 +83,6 @@ class Decision:
     height: int
     position: int
     code: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedJournal:
-    """The vote journal of one epoch."""
-
-    journal: VoteJournal | None
-    """None: this node does not vote in this epoch."""
-    first_sequence: int = 1
-    """Of the journal's first record; the others follow without gaps."""
-    records: Sequence[Record] = ()
-    observe: str | None = None
-    """Name of the error for which it must not vote, such as consensus/JOURNAL_LOST."""
-    unsure_view: int = 0
-    """Up to this view the node may have signed what the journal does not hold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """What was found on disk."""
-
-    store: Store
-    batches: BatchStore
-    open_journal: Callable[[int, bytes], OpenedJournal]
-    """The journal of an epoch in which a consensus key votes, as it is on disk."""
-    found_journal: Callable[[int, int], None]
-    """Note durably that this node never voted in an epoch beyond a view: it may begin with an empty journal."""
-    forgot: Callable[[bytes], bool]
-    """Whether a consensus key may have voted in epochs of which no journal is left here."""
 
 
 class Replica:
@@ -389,6 +359,8 @@ class Replica:
 
     def on_linked(self, peer: bytes, address: str = "") -> None:
         """A node connected."""
+        if self.snapshots is not None:
+            self.snapshots.on_linked()
         self.catch_up.handle(Linked(peer=peer, validator=peer in self.epoch.nodes, address=address))
         self.dissemination.greet(peer)
         if self.voting is not None:

@@ -27,6 +27,10 @@ class Snapshots:
         """A block was executed: for the replica's `decided_hooks`."""
         self.photography.applied(applied.outcome.height)
 
+    def on_linked(self) -> None:
+        """A node is there, perhaps one that is far ahead."""
+        self.joining.look()
+
     def on_unlinked(self, peer: bytes) -> None:
         """A node is gone."""
         self.lending.forget(peer)

@@ -1,8 +1,8 @@
 """A snapshot becomes the data of a home: built beside what is there, and put in its place at the next start.
 
-`data/restored/` holds the new `state/`, `blocks/` and `receipts/`.  Once `READY` stands beside them, whoever opens the home moves
-them, one by one; a crash between two moves is gone on with at the next start.  Votes, batches and keys stay where they
-are: they belong to the node and not to the height that it begins at.
+`data/restored/` holds the new `state/`, `blocks/` and `receipts/`.  Once `READY` stands beside them, whoever opens the
+home moves them, one by one; a crash between two moves is gone on with at the next start.  Votes, batches and keys stay
+where they are: they belong to the node and not to the height that it begins at.
 """
 
 import shutil
@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
-
-import structlog
 
 from cccnode.card import Card
 from cccnode.city import CITY
@@ -47,15 +45,23 @@ READY: Final = "READY"
 MOVED: Final = ("state", "blocks", "receipts", "index")
 """What a snapshot replaces; the index is filled again from what is there."""
 
-_log = structlog.get_logger("node")
 
-
-def origin_of(genesis: Genesis) -> Origin:
-    """Where trust begins: the validators of the genesis document, found without its accounts."""
+def head_of(genesis: Genesis) -> Store:
+    """The first state without the accounts of the genesis document, in memory: its registry is whole."""
     depth = genesis.document.state_depth
     store = Store.open(MemoryDisk(), MemoryEngine(), chain=genesis.chain, node_id=b"", depth=depth)
     store.prepare(next(iter(CITY.genesis_parts(genesis, store.state))))
-    return Origin(chain=genesis.chain, depth=depth, record=epoch_record(store.state, 0))
+    return store
+
+
+def origin_of(genesis: Genesis) -> Origin:
+    """Where trust begins: the validators of the genesis document."""
+    return origin_in(head_of(genesis), genesis)
+
+
+def origin_in(head: Store, genesis: Genesis) -> Origin:
+    """The same, where `head_of` was made already."""
+    return Origin(chain=genesis.chain, depth=genesis.document.state_depth, record=epoch_record(head.state, 0))
 
 
 class HomeTarget:
@@ -90,6 +96,23 @@ class HomeTarget:
         disk.close()
 
 
+def target_of(home: Home, genesis: Genesis, remember: Callable[[], Mapping[str, bytes]] = dict) -> HomeTarget:
+    """Where the new data of a home is built."""
+    return HomeTarget(
+        home.data,
+        chain=genesis.chain,
+        node_id=read_key(home.first_node_key).public_key,
+        depth=genesis.document.state_depth,
+        remember=remember,
+    )
+
+
+def wish_of(config: Config, card: Card | None) -> Wish:
+    """When a node wants a snapshot, and what it must lead to."""
+    checkpoint = (card.checkpoint.height, card.checkpoint.block_id) if card is not None else None
+    return Wish(behind=config.storage.snapshot_behind, checkpoint=checkpoint)
+
+
 def swap_in(data: Path) -> bool:
     """Put restored data in its place, if it is whole; what is not whole stays, to be begun anew.
 
@@ -109,7 +132,6 @@ def swap_in(data: Path) -> bool:
         shutil.rmtree(folder)
     except OSError as error:
         raise disk_fault(error, str(folder)) from error
-    _log.info("begins at a snapshot", data=str(data))
     return True
 
 
@@ -148,19 +170,10 @@ def assemble_snapshots(
         origin=cache(lambda: origin_of(genesis)),
         verify_many=verifying.verify_many,
         membership=membership,
-        wish=Wish(
-            behind=storage.snapshot_behind,
-            checkpoint=(card.checkpoint.height, card.checkpoint.block_id) if card is not None else None,
-        ),
+        wish=wish_of(config, card),
         behind=behind,
         height=lambda: replica.chain.height,
-        target=HomeTarget(
-            config.home.data,
-            chain=genesis.chain,
-            node_id=read_key(config.home.first_node_key).public_key,
-            depth=depth,
-            remember=evidence,
-        ),
+        target=target_of(config.home, genesis, evidence),
         hold=replica.catch_up.hold,
         restored=lambda height: begin_anew(),
     )

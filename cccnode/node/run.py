@@ -16,6 +16,7 @@ from cccnode.city import CITY
 from cccnode.city.registry import record as membership
 from cccnode.config import Config, split_contact
 from cccnode.crypto import verifying
+from cccnode.crypto.signing import SigningKey
 from cccnode.driver.epochs import Identity
 from cccnode.driver.recording import Recordings
 from cccnode.driver.replica import Replica
@@ -24,12 +25,13 @@ from cccnode.home import HomeLock
 from cccnode.mempool import Caps
 from cccnode.node import allocator, signatures
 from cccnode.node.addresses import KeptAddresses
+from cccnode.node.arriving import arrive
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
 from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
 from cccnode.node.indexing import history_indexer, transaction_indexer
 from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say_who_waits, served_files
-from cccnode.node.keyring import unlock
+from cccnode.node.keyring import Keyring, unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
 from cccnode.node.reporting import Reporting
@@ -89,22 +91,38 @@ async def run(config: Config) -> bool:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     with HomeLock.take(config.home):
+        opened = unlock(config)
+        genesis = read_home_outline(config.home.genesis_file)
+        _swap_in(config)
+        await arrive(config, genesis, opened[0], fail, stopping)
+        if stopping.done():
+            return await stopping
+        _swap_in(config)
         async with AsyncExitStack() as stack:
             runtime = AsyncioRuntime(loop, fail)
-            await _assemble(config, runtime, stack, begin_anew=partial(stop, again=True))
+            await _assemble(config, runtime, stack, opened, genesis, begin_anew=partial(stop, again=True))
             again = await stopping
             _log.info("stopping", begins_anew=again)
     return again
 
 
+def _swap_in(config: Config) -> None:
+    """Data that was restored takes its place before anybody opens it."""
+    if swap_in(config.home.data):
+        _log.info("begins at a snapshot", data=str(config.home.data))
+
+
 async def _assemble(
-    config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack, begin_anew: Callable[[], None]
+    config: Config,
+    runtime: AsyncioRuntime,
+    stack: AsyncExitStack,
+    opened: tuple[SigningKey, Keyring],
+    genesis: Genesis,
+    begin_anew: Callable[[], None],
 ) -> None:
     """Open everything in order; `stack` closes it in reverse, also when a later part fails."""
-    swap_in(config.home.data)
-    node_key, consensus_keys = unlock(config)
+    node_key, consensus_keys = opened
     consensus_keys.watch(runtime)
-    genesis = read_home_outline(config.home.genesis_file)
     disk = RealDisk(config.home.data)
     stack.callback(disk.close)
     engine = _open_engine(config)

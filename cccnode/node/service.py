@@ -9,10 +9,11 @@ from statistics import median
 
 from cccnode.codec import decode_trusted
 from cccnode.doctor.observation import Observation
+from cccnode.driver.joining import Joining
 from cccnode.driver.replica import Decision, Replica, Submitted
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
-from cccnode.node.connections import Connections
+from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.proving import Prover
 from cccnode.rpc.backend import (
@@ -57,7 +58,7 @@ from cccnode.types.errors import (
 from cccnode.types.finality import Anchor, EpochLink
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.receipt import Receipt
-from cccnode.types.validators import EpochRecord, faults, quorum
+from cccnode.types.validators import EpochRecord, quorum
 from cccnode.types.vote import Contradiction
 from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
@@ -336,8 +337,7 @@ class Service:
 
     def _snapshot(self) -> SnapshotProgress | None:
         snapshots = self._replica.snapshots
-        progress = snapshots.joining.progress if snapshots is not None else None
-        return None if progress is None else SnapshotProgress(**asdict(progress))
+        return None if snapshots is None else shown_progress(snapshots.joining)
 
     def evidence(self) -> Sequence[Contradiction]:
         """See `Backend`."""
@@ -477,15 +477,19 @@ class Service:
     def behind(self) -> int:
         """Blocks between the newest credible height and the applied one: f of those who report may lie."""
         replica = self._replica
-        heights = sorted((peer.height for peer in self.peers()), reverse=True)
-        liars = min(faults(len(replica.record.validators)), len(heights) - 1)
-        best = heights[liars] if heights else 0
+        best = credible_height(self.peers(), len(replica.record.validators))
         return max(0, max(best, replica.final.height) - replica.chain.height)
 
     def _skew_ms(self) -> int | None:
         """Median of how far the peers' clocks are ahead of ours."""
         known = [peer.clock_skew_ms for peer in self.peers() if peer.clock_skew_ms is not None]
         return int(median(known)) if known else None
+
+
+def shown_progress(joining: Joining) -> SnapshotProgress | None:
+    """How far a node has come that begins at a snapshot."""
+    progress = joining.progress
+    return None if progress is None else SnapshotProgress(**asdict(progress))
 
 
 def _names(validators: Sequence[ValidatorStatus]) -> str:

@@ -101,6 +101,7 @@ NOT_FOUND: Final = ErrorSpec(300, "rpc/NOT_FOUND", "There is no such thing at th
 PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask an archive node.", "ถามโหนดเก็บถาวร")
 WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
 NOT_PROVABLE: Final = ErrorSpec(303, "rpc/NOT_PROVABLE", "This node cannot prove that, or not yet.", "โหนดนี้ยังพิสูจน์สิ่งนี้ไม่ได้", "Ask again in a moment, or for what the values say is provable; the state of older heights is proven by whoever kept a proof.", "ลองใหม่ในอีกสักครู่ หรือขอสิ่งที่ระบุว่าพิสูจน์ได้ สถานะของความสูงเก่าพิสูจน์ได้โดยผู้ที่เก็บหลักฐานไว้", retryable=True)
+NO_STATE: Final = ErrorSpec(304, "rpc/NO_STATE", "This node has no state yet: it is fetching a snapshot.", "โหนดนี้ยังไม่มีข้อมูล กำลังดึงสแนปช็อต", "Wait; `cccnode status` shows how far it is. Or ask another node.", "รอสักครู่ ดูความคืบหน้าด้วย cccnode status หรือถามโหนดอื่น", retryable=True)
 
 NO_HISTORY: Final = ErrorSpec(306, "rpc/NO_HISTORY", "This node keeps no history of accounts.", "โหนดนี้ไม่เก็บประวัติของบัญชี", "Set storage.history = true in its config.toml and start it again (it fills itself), or ask another node.", "ตั้ง storage.history = true ใน config.toml แล้วเริ่มโหนดใหม่ หรือถามโหนดอื่น")
 

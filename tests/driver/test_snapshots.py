@@ -327,8 +327,10 @@ def test_a_node_begins_at_a_snapshot() -> None:
     assert [identity in joiner.window for identity in executed] == [identity in other.window for identity in executed]
     assert any(identity in joiner.window for identity in executed)
     assert joiner.record == other.record
-    assert trail(joiner.store) == trail(other.store)[: len(trail(joiner.store))]
-    assert len(trail(joiner.store)) == joiner.record.epoch
+    own, others = trail(joiner.store), trail(other.store)
+    # Which quorum's signatures a node holds is its own affair.
+    assert [(end.header, end.record) for end in own] == [(end.header, end.record) for end in others[: len(own)]]
+    assert len(own) == joiner.record.epoch
     assert town.network.violations == []
 
 
