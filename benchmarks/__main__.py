@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import block_validation, catch_up, consensus, memory, network, page, signatures, state_commit
+from benchmarks import block_validation, catch_up, consensus, join, memory, network, page, signatures, state_commit
 from benchmarks.report import Benchmark, emit
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -15,6 +15,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     consensus.BENCHMARK,
     network.BENCHMARK,
     catch_up.BENCHMARK,
+    join.BENCHMARK,
     memory.BENCHMARK,
     page.BENCHMARK,
 )

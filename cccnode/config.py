@@ -96,6 +96,12 @@ class StorageSection(_Section, frozen=True, kw_only=True):
     """Keep the transaction index that tx_get reads."""
     history: bool = False
     """Keep which transactions concern each account, for account_transactions; costs disk and some processor time."""
+    snapshot_blocks: Annotated[int, Meta(ge=0, le=2**40)] = 10_000
+    """Take a snapshot at every height that this divides; nodes with the same number serve the same ones; 0: never."""
+    snapshots_kept: Annotated[int, Meta(ge=1, le=64)] = 2
+    """So many snapshots stay on the disk."""
+    snapshot_behind: Annotated[int, Meta(ge=0, le=2**40)] = 2_000
+    """Begin at a snapshot of another node when so many blocks are missing; 0: always fetch the blocks."""
 
 
 class MempoolSection(_Section, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ class Channel(IntEnum):
     """Final blocks, asked for by height."""
     TX = 6
     """Transactions on their way to a validator."""
+    SNAPSHOT = 7
+    """Pieces of snapshots, asked for one by one: whoever joins can wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ LIMITS: Final[tuple[ChannelLimit, ...]] = (
     ChannelLimit(payload_bytes=320 * _KIB, queue_bytes=8 * _MIB),
     ChannelLimit(payload_bytes=FRAME_BYTES_MAX, queue_bytes=2 * FRAME_BYTES_MAX),
     ChannelLimit(payload_bytes=320 * _KIB, queue_bytes=4 * _MIB),
+    ChannelLimit(payload_bytes=FRAME_BYTES_MAX, queue_bytes=FRAME_BYTES_MAX),
 )
 """By channel number."""
 

@@ -7,6 +7,19 @@ Put = tuple[bytes, bytes | None]
 """Key and new value; None deletes the key."""
 
 
+class Reading(Protocol):
+    """What an engine held at one moment, whatever is written afterwards.  Used from one thread at a time."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that starts with `prefix`, with its value, in byte order."""
+
+    def close(self) -> None:
+        """Let the engine forget what was overwritten since."""
+
+
 class Engine(Protocol):
     """An ordered map of byte strings with atomic batches.  Reads may come from any thread, writes from one."""
 
@@ -24,6 +37,9 @@ class Engine(Protocol):
 
     def iterate(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Every key from `start` on that begins with `prefix`, with its value, in byte order, as of the first step."""
+
+    def snapshot(self) -> Reading:
+        """Everything as of now; costs next to nothing until it is read, but keeps what is overwritten on disk."""
 
     def close(self) -> None:
         """Give back files and locks; the engine is unusable afterwards."""

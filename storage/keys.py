@@ -58,3 +58,8 @@ def height_of(block_id: bytes) -> bytes:
 def epoch_record(record_hash: bytes) -> bytes:
     """The body of an epoch record."""
     return _EPOCH + record_hash
+
+
+def group(bucket_number: int, name: bytes) -> bytes:
+    """The items of one group."""
+    return bucket(bucket_number) + name

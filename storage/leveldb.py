@@ -6,7 +6,7 @@ a tail too; a batch lost from the middle shows when the rebuilt state root is co
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,6 +105,10 @@ class LevelDB:
         except (OSError, self._plyvel.Error) as error:
             raise self._named(error) from error
 
+    def snapshot(self) -> "LevelReading":
+        """See `Engine`."""
+        return LevelReading(self._db.snapshot(), self._named, (OSError, self._plyvel.Error))
+
     def close(self) -> None:
         """See `Engine`."""
         self._db.close()
@@ -113,6 +117,33 @@ class LevelDB:
         text = " ".join(part.decode(errors="replace") if isinstance(part, bytes) else str(part) for part in error.args)
         spec = next((spec for words, spec in _WORDS if words in text), DISK_FAILED)
         return fault(spec, path=self._path, reason=text)
+
+
+class LevelReading:
+    """LevelDB as it was: see `Reading`."""
+
+    def __init__(self, snapshot: Any, named: Callable[[Exception], Fault], errors: tuple[type[Exception], ...]) -> None:
+        self._snapshot, self._named, self._errors = snapshot, named, errors
+
+    def get(self, key: bytes) -> bytes | None:
+        """See `Reading`."""
+        try:
+            value: bytes | None = self._snapshot.get(key)
+        except self._errors as error:
+            raise self._named(error) from error
+        return value
+
+    def iterate(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """See `Reading`.  It does not fill LevelDB's cache: who reads everything reads it once."""
+        try:
+            with self._snapshot.iterator(prefix=prefix, verify_checksums=True, fill_cache=False) as rows:
+                yield from rows
+        except self._errors as error:
+            raise self._named(error) from error
+
+    def close(self) -> None:
+        """See `Reading`."""
+        self._snapshot.close()
 
 
 def _load() -> Any:

@@ -169,6 +169,12 @@ class MemoryEngine:
         rows = self._data.items()
         return iter(sorted((key, value) for key, value in rows if key.startswith(prefix) and key >= start))
 
+    def snapshot(self) -> "MemoryEngine":
+        """See `Engine`."""
+        copied = MemoryEngine()
+        copied._data = dict(self._data)
+        return copied
+
     def close(self) -> None:
         """See `Engine`.  The data stays: opening again means using the same object."""
 

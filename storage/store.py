@@ -121,7 +121,7 @@ class Store:
             _forget_state(engine)
         root = None if self._applied is None else self._applied.state_root
         self.state = State.open(engine, depth=depth, root=root, cache_bytes=cache_bytes)
-        self.blocks, self._receipts = BlockFile.open(disk), _receipts_in(disk)
+        self.blocks, self._receipts = BlockFile.open(disk), receipts_in(disk)
         for file in (self.blocks, self._receipts):
             if self._applied is not None and self._applied.height > (file.last or 0):
                 raise fault(BLOCKS_CORRUPT, applied=self._applied.height, last=file.last)
@@ -142,7 +142,7 @@ class Store:
         Raises:
             Fault: HOME_OTHER_CHAIN, HOME_FORMAT, STATE_CORRUPT or BLOCKS_CORRUPT.
         """
-        if _check_stamps(engine, chain=chain, node_id=node_id, depth=depth) < FORMAT:
+        if stamp(engine, chain=chain, node_id=node_id, depth=depth) < FORMAT:
             _take_over(disk, engine)
         return cls(disk, engine, depth=depth, cache_bytes=cache_bytes)
 
@@ -417,7 +417,8 @@ def is_certified(raw: bytes) -> bool:
         raise fault(BLOCKS_CORRUPT, reason=str(error)) from error
 
 
-def _receipts_in(disk: Disk) -> BlockFile:
+def receipts_in(disk: Disk) -> BlockFile:
+    """The files of receipts under a data folder."""
     return BlockFile.open(disk, RECEIPTS_FOLDER, bytes_max=RECEIPTS_RECORD_BYTES_MAX)
 
 
@@ -426,7 +427,7 @@ def _take_over(disk: Disk, engine: Engine) -> None:
 
     They are deleted there only when all are synced here, so it may be interrupted anywhere.
     """
-    receipts = _receipts_in(disk)
+    receipts = receipts_in(disk)
     for key, raw in engine.iterate(keys.OLD_RECEIPTS):
         height = int.from_bytes(key[1:], "big")
         if receipts.last is None or height > receipts.last:
@@ -440,8 +441,12 @@ def _take_over(disk: Disk, engine: Engine) -> None:
     engine.write([(keys.stamp("format"), FORMAT.to_bytes(4, "big"))], sync=True)
 
 
-def _check_stamps(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> int:
-    """Compare what the data say they are with what this node is; stamp an empty engine.  Returns their format."""
+def stamp(engine: Engine, *, chain: bytes, node_id: bytes, depth: int) -> int:
+    """Compare what the data say they are with what this node is; stamp an empty engine.  Returns their format.
+
+    Raises:
+        Fault: HOME_OTHER_CHAIN or HOME_FORMAT.
+    """
     stamps = {"chain": chain, "node": node_id, "depth": bytes((depth,)), "format": FORMAT.to_bytes(4, "big")}
     stored = engine.get(keys.stamp("format"))
     if stored is None:

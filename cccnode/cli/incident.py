@@ -47,7 +47,7 @@ def incident() -> None:
 @pass_options
 def record(options: Options, *, seconds: int, out: Path, reason: str, ops: str) -> None:
     """Record all that enters a node's consensus core. Ctrl-C ends it early; nothing stays on the node."""
-    address = _ops_address(options, ops)
+    address = ops_address(options, ops)
     try:
         with out.open("xb") as file:
             whole = _fetch(address, {"seconds": seconds, "reason": reason}, file)
@@ -107,7 +107,7 @@ def replay(options: Options, *, file: Path, whole: bool, check_signatures: bool)
         click.echo(_verdict(options, story, capsule))
 
 
-def _ops_address(options: Options, ops: str) -> str:
+def ops_address(options: Options, ops: str) -> str:
     """Where the node's operator port is; without a number a test network's first node."""
     if ops:
         return ops.removeprefix("http://").rstrip("/")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -22,6 +22,7 @@ from cccnode.cli.reach import load
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
 
+T = TypeVar("T")
 _STOP_S: Final = 12
 """A node that was asked to end is ended by the system after this time."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -45,7 +46,11 @@ def run(options: Options, flags: tuple[str, ...], passphrase_file: Path | None, 
     _look_at_keys(loaded.config)
     from cccnode.node.run import run as run_node  # noqa: PLC0415 - the whole node, needed here only
 
-    run_until_stopped(run_node(loaded.config), loop=loaded.config.node.loop)
+    if run_until_stopped(run_node(loaded.config), loop=loaded.config.node.loop):
+        # The data is another, and a process that begins with it needs nothing of what this one has in memory.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the same program again
 
 
 @click.command(epilog="Example: cccnode version --output json")
@@ -69,14 +74,17 @@ def program_version() -> str:
         return "0+source"
 
 
-def run_until_stopped(work: Coroutine[Any, Any, None], *, loop: str = "auto") -> None:
+def run_until_stopped(work: Coroutine[Any, Any, T], *, loop: str = "auto") -> T | None:
     """Run a coroutine; SIGTERM and SIGINT cancel it until it installs handlers of its own.
+
+    Returns:
+        What the coroutine does; None when it was cancelled.
 
     Raises:
         Fault: the named error that ended it, also out of a group of errors.
     """
 
-    async def watched() -> None:
+    async def watched() -> T:
         task = asyncio.current_task()
         assert task is not None
 
@@ -86,13 +94,13 @@ def run_until_stopped(work: Coroutine[Any, Any, None], *, loop: str = "auto") ->
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop)
-        await work
+        return await work
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory(loop)) as runner:
-            runner.run(watched())
+            return runner.run(watched())
     except asyncio.CancelledError:
-        return
+        return None
     except BaseExceptionGroup as group:
         named = _first_fault(group)
         if named is None:

@@ -15,6 +15,7 @@ from cccnode.cli.council import about, duration, progress
 from cccnode.cli.options import Options
 from cccnode.cli.output import table, trouble
 from cccnode.cli.reach import load
+from cccnode.cli.status import snapshot_text
 from cccnode.client import Client, ClientError
 from cccnode.types import errors
 from cccnode.types.validators import node_id
@@ -156,6 +157,7 @@ def _own(found: Found) -> Json:
         "eta": None if found.eta_ms is None else duration(found.eta_ms),
         "peers": found.node["peers"],
         "reasons": [reason["code"] for reason in found.node["reasons"]],
+        "snapshot": found.node.get("snapshot"),
     }
 
 
@@ -224,6 +226,8 @@ def shown_lines(options: Options, found: Json) -> list[str]:
         far = f"{node['percent']} %, {node['behind']} behind{eta}"
         how = f"{node['state']}, height {node['height']} ({far}), {node['peers']} peers"
         rows.append((text("own node", "โหนดนี้"), how))
+        if node["snapshot"]:
+            rows.append((text("snapshot", "สแนปช็อต"), snapshot_text(node["snapshot"], options)))
         if node["reasons"]:
             rows.append((text("reasons", "สาเหตุ"), ", ".join(node["reasons"])))
     rows.append((text("state", "สถานะ"), f"{found['stage']}: {found['why']}"))

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from cccnode.cli import output
+from cccnode.cli.council import duration
 from cccnode.cli.options import Options, also_here, pass_options
 from cccnode.cli.reach import talk
 
@@ -40,6 +41,8 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
         ],
         indent="",
     )
+    if status.get("snapshot"):
+        lines.append(f"{text('Snapshot', 'สแนปช็อต')}  {snapshot_text(status['snapshot'], options)}")
     validators = output.table([_validator(row, options) for row in status["validators"]])
     lines += ["", text("Validators", "ผู้ตรวจสอบ"), *validators]
     if status["reasons"]:
@@ -50,6 +53,16 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
         lines += [f"    {key}: {_shown(value)}" for key, value in reason["details"].items()]
         lines.append(f"    {text('remedy', 'วิธีแก้')}: {reason['remedy_th'] if thai else reason['remedy']}")
     return lines
+
+
+def snapshot_text(progress: dict[str, Any], options: Options) -> str:
+    """How far a node has come that begins at a snapshot."""
+    share = 100 * progress["done"] // max(1, progress["pieces"])
+    rate = f"{int(progress['bytes_per_s']) / 1e6:.1f} MB/s"
+    left = (
+        "" if progress["eta_ms"] is None else f", {options.text('about', 'อีกราว')} {duration(int(progress['eta_ms']))}"
+    )
+    return f"{progress['stage']} {share} %, {rate}{left} ({progress['height']})"
 
 
 def _validator(row: dict[str, Any], options: Options) -> tuple[object, ...]:

@@ -170,6 +170,12 @@ class CatchUp:
             if header.height == executor.next_height and header.parent == executor.tip_id:
                 executor.push(job)
 
+    def hold(self, *, held: bool) -> None:
+        """Let final blocks wait, or go on with them."""
+        if held is not self._executor.held:
+            self._executor.held = held
+            self.pump()
+
     def begin_epoch(self, authority: Authority) -> None:
         """The last block of an epoch is executed: others certify what follows."""
         self._authority, self.unknown_epoch = authority, None

@@ -12,7 +12,7 @@ from cccnode.codec import Noun
 from cccnode.crypto.merkle import Frontier
 from cccnode.types.block import Body, Header
 from cccnode.types.scalars import Hash, Height
-from consensus.effects import Ancestor
+from consensus.effects import Ancestor, Finalized, FinalizedBlock
 from storage.store import Ahead
 
 ROOTS_KEPT = 256
@@ -29,6 +29,15 @@ class Roots(Noun, frozen=True, array_like=True, gc=False):
     results_root: Hash
     ahead: Ahead = Ahead()
     """What the state after it says of the next epoch."""
+
+
+@dataclass(slots=True)
+class FinalBlocks:
+    """Final blocks that wait for their turn or for their batches, by height."""
+
+    blocks: dict[int, tuple[FinalizedBlock, Finalized]] = field(default_factory=dict)
+    height: int = 0
+    """Newest height known to be final."""
 
 
 @dataclass(slots=True)

@@ -135,6 +135,8 @@ class Executor:
         self.busy = False
         """Whether a block is being executed or stored."""
         self.diverged: Fault | None = None
+        self.held = False
+        """Whether no more blocks are taken, because this node begins at a snapshot soon."""
         self.next_height = chain.height + 1
         """First height that is not in the queue."""
 
@@ -149,7 +151,7 @@ class Executor:
     @property
     def room(self) -> bool:
         """Whether more blocks may be queued."""
-        return len(self._queue) < QUEUE_MAX and self.diverged is None
+        return len(self._queue) < QUEUE_MAX and self.diverged is None and not self.held
 
     @property
     def queued(self) -> set[bytes]:

@@ -5,7 +5,7 @@ calls on one thread; whatever takes long is cut into slices or done in a writer 
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -15,6 +15,7 @@ from cccnode.codec import decode_trusted, encode
 from cccnode.driver.accepted import AcceptedRestarts
 from cccnode.driver.admission import Admission
 from cccnode.driver.catch_up import Authority, CatchUp
+from cccnode.driver.chain import FinalBlocks
 from cccnode.driver.dissemination import Dissemination
 from cccnode.driver.epochs import (
     Epoch,
@@ -30,12 +31,14 @@ from cccnode.driver.evidence import EVIDENCE, Evidence
 from cccnode.driver.execution import Applied, Executor, Job, Membership, look_ahead, whole_job
 from cccnode.driver.forwarding import Forwarding
 from cccnode.driver.links import Links
+from cccnode.driver.opened import Opened
 from cccnode.driver.pool import BatchPool, Entry
 from cccnode.driver.quotas import OWN
 from cccnode.driver.restart import newest_root, rebuild_chain, rebuild_window
 from cccnode.driver.runtime import Runtime, raise_failure
+from cccnode.driver.snapshots import Snapshots
 from cccnode.driver.stages import Stages
-from cccnode.driver.voting import VoteJournal, Voting
+from cccnode.driver.voting import Voting
 from cccnode.driver.waiters import Waiters
 from cccnode.ingress import decode_transactions, trusted_transactions
 from cccnode.ledger.receipts import outcome_of
@@ -55,15 +58,13 @@ from cccnode.types.receipt import Receipt
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord, quorum
 from consensus.config import Config, VerifyMany
-from consensus.effects import Effect, Finalized, FinalizedBlock
+from consensus.effects import Effect, Finalized
 from consensus.engine import Engine
-from consensus.records import BlockRecord, Record, record_view
+from consensus.records import BlockRecord, record_view
 from consensus.rules import ends_epoch
 from p2p.events import Behind, Contact, Forget, Linked, Registered, Tip, Unlinked
 from p2p.frames import Channel
 from p2p.gossip import Gossip
-from storage.batches import BatchStore
-from storage.store import Store
 
 _log = structlog.get_logger("replica")
 
@@ -82,44 +83,6 @@ class Decision:
     height: int
     position: int
     code: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedJournal:
-    """The vote journal of one epoch."""
-
-    journal: VoteJournal | None
-    """None: this node does not vote in this epoch."""
-    first_sequence: int = 1
-    """Of the journal's first record; the others follow without gaps."""
-    records: Sequence[Record] = ()
-    observe: str | None = None
-    """Name of the error for which it must not vote, such as consensus/JOURNAL_LOST."""
-    unsure_view: int = 0
-    """Up to this view the node may have signed what the journal does not hold."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """What was found on disk."""
-
-    store: Store
-    batches: BatchStore
-    open_journal: Callable[[int, bytes], OpenedJournal]
-    """The journal of an epoch in which a consensus key votes, as it is on disk."""
-    found_journal: Callable[[int, int], None]
-    """Note durably that this node never voted in an epoch beyond a view: it may begin with an empty journal."""
-    forgot: Callable[[bytes], bool]
-    """Whether a consensus key may have voted in epochs of which no journal is left here."""
-
-
-@dataclass(slots=True)
-class _FinalBlocks:
-    """Final blocks that wait for their turn or for their batches, by height."""
-
-    blocks: dict[int, tuple[FinalizedBlock, Finalized]] = field(default_factory=dict)
-    height: int = 0
-    """Newest height known to be final."""
 
 
 class Replica:
@@ -167,7 +130,7 @@ class Replica:
         self.chain = rebuild_chain(self.store, self.record)
         self.pool = BatchPool(quorum=quorum(len(self.record.validators)))
         self.mempool = Mempool(registry, caps)
-        self.final = _FinalBlocks(height=self.chain.height)
+        self.final = FinalBlocks(height=self.chain.height)
         self.decided_hooks: list[Callable[[Applied], None]] = []
         """Called after each executed block: index, metrics, waiters of the RPC."""
         self._contacts, self._membership = contacts, membership
@@ -175,6 +138,8 @@ class Replica:
         self.evidence = Evidence(self.store.meta(EVIDENCE), self._keep_evidence)
         self._others = OtherEpochs(runtime, links, opened.store)
         self.waiters = Waiters()
+        self.snapshots: Snapshots | None = None
+        """Set by whoever assembles a node that has a disk for them."""
         self._stored_height = -1
         self._stored_batches: dict[bytes, Batch] = {}
         """Batches of the one stored block that was read last."""
@@ -394,6 +359,8 @@ class Replica:
 
     def on_linked(self, peer: bytes, address: str = "") -> None:
         """A node connected."""
+        if self.snapshots is not None:
+            self.snapshots.on_linked()
         self.catch_up.handle(Linked(peer=peer, validator=peer in self.epoch.nodes, address=address))
         self.dissemination.greet(peer)
         if self.voting is not None:
@@ -402,11 +369,13 @@ class Replica:
     def on_unlinked(self, peer: bytes) -> None:
         """A node is gone."""
         self.dissemination.farewell(peer)
+        if self.snapshots is not None:
+            self.snapshots.on_unlinked(peer)
         self.catch_up.handle(Unlinked(peer=peer))
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """Bytes from a connected node."""
-        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK}:
+        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK, Channel.SNAPSHOT}:
             return  # It stays readable, and takes no part.
         match channel:
             case Channel.CONSENSUS:
@@ -418,6 +387,9 @@ class Replica:
                 self.dissemination.on_batch_frame(peer, payload)
             case Channel.CONTROL | Channel.BLOCK | Channel.TX:
                 self.catch_up.on_frame(peer, channel, payload)
+            case Channel.SNAPSHOT:
+                if self.snapshots is not None:
+                    self.snapshots.on_frame(peer, payload)
             case Channel.LINK:
                 pass  # The network's own; it never passes these on.
 
@@ -595,4 +567,5 @@ class Replica:
 
     def _tell_tip(self) -> None:
         have = self.executor.next_height - 1
-        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, have=have))
+        first = self.store.blocks.first or 0
+        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, first=first, have=have))

@@ -61,6 +61,7 @@ class AsyncioRuntime:
         self._loop = loop
         self._fail = fail
         self._writers: dict[str, ThreadPoolExecutor] = {}
+        self._closed = False
         self.timed: Callable[[str, float], None] = lambda writer, seconds: None
         """Told, in the writer's thread, how long each of its jobs took."""
 
@@ -106,11 +107,14 @@ class AsyncioRuntime:
 
     def close(self) -> None:
         """Wait for the writers to finish what they have begun."""
+        self._closed = True
         for executor in self._writers.values():
             executor.shutdown(wait=True)
 
     def guarded(self, callback: Callable[[], None]) -> None:
-        """Call now; what it raises stops the node, whoever called."""
+        """Call now; what it raises stops the node, whoever called.  Nothing is called after `close`."""
+        if self._closed:
+            return
         try:
             callback()
         except BaseException as error:  # noqa: BLE001 - whatever escapes must stop the node, not vanish in the loop

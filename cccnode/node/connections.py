@@ -1,11 +1,12 @@
 """Between the replica and the network: what the one needs as `Links` and the other as `Handler`."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
 
 import structlog
 
-from cccnode.driver.replica import Replica
 from cccnode.types.errors import NET_DUPLICATE, NET_FULL, Fault, fault
+from cccnode.types.validators import faults
 from p2p.events import DialFailed
 from p2p.frames import Channel
 from p2p.network import Network
@@ -18,11 +19,41 @@ NOTICES_MAX = 64
 _log = structlog.get_logger("p2p")
 
 
+def credible_height(peers: Sequence[PeerInfo], validators: int) -> int:
+    """The newest height that nodes report, when as many of them lie as there may be faulty validators."""
+    heights = sorted((peer.height for peer in peers), reverse=True)
+    return heights[min(faults(validators), len(heights) - 1)] if heights else 0
+
+
+class Told(Protocol):
+    """Hears of nodes that could not be reached."""
+
+    def handle(self, event: DialFailed) -> None:
+        """A dial failed."""
+
+
+class User(Protocol):
+    """Whom the links are for: the replica; before there is one, a node that arrives."""
+
+    @property
+    def catch_up(self) -> Told:
+        """Hears of nodes that could not be reached."""
+
+    def on_linked(self, peer: bytes, address: str = "") -> None:
+        """A node connected."""
+
+    def on_unlinked(self, peer: bytes) -> None:
+        """A node is gone."""
+
+    def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
+        """Bytes from a connected node."""
+
+
 class Connections:
     """The live links of one node.  `network` and `replica` are set right after construction: each needs the other."""
 
     network: Network
-    replica: Replica
+    replica: User
 
     def __init__(self, guarded: Callable[[Callable[[], None]], None] = lambda call: call()) -> None:
         """Nobody is connected.  `guarded` makes a call whose failure stops the node, as the runtime does."""

@@ -10,7 +10,7 @@ from cccnode.city import CITY
 from cccnode.city.registry.record import epoch_record, next_record
 from cccnode.codec import DecodeError, decode_trusted, encode
 from cccnode.driver.execution import look_ahead
-from cccnode.driver.replica import Opened, OpenedJournal
+from cccnode.driver.opened import Opened, OpenedJournal
 from cccnode.types.block import Header
 from cccnode.types.errors import DISK_FAILED, JOURNAL_CORRUPT, NOT_SIGNING_JOURNAL_LOST, RESTART_SIGNED, Fault, fault
 from cccnode.types.restart import EPOCHS_SKIPPED

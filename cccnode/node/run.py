@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -15,6 +16,7 @@ from cccnode.city import CITY
 from cccnode.city.registry import record as membership
 from cccnode.config import Config, split_contact
 from cccnode.crypto import verifying
+from cccnode.crypto.signing import SigningKey
 from cccnode.driver.epochs import Identity
 from cccnode.driver.recording import Recordings
 from cccnode.driver.replica import Replica
@@ -23,15 +25,17 @@ from cccnode.home import HomeLock
 from cccnode.mempool import Caps
 from cccnode.node import allocator, signatures
 from cccnode.node.addresses import KeptAddresses
+from cccnode.node.arriving import arrive
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
 from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
 from cccnode.node.indexing import history_indexer, transaction_indexer
 from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say_who_waits, served_files
-from cccnode.node.keyring import unlock
+from cccnode.node.keyring import Keyring, unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
 from cccnode.node.reporting import Reporting
+from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
 from cccnode.rpc.server import RpcServer
 from cccnode.telemetry import Metrics, start_logging
@@ -59,8 +63,11 @@ second, which costs 4 % of the processor."""
 _log = structlog.get_logger("node")
 
 
-async def run(config: Config) -> None:
-    """Run a node until SIGINT or SIGTERM.
+async def run(config: Config) -> bool:
+    """Run a node until SIGINT or SIGTERM, or until it is to begin anew with other data.
+
+    Returns:
+        Whether the process is to begin anew.
 
     Raises:
         Fault: it cannot start, or must not go on; the text names cause and remedy.
@@ -70,11 +77,11 @@ async def run(config: Config) -> None:
     signatures.begin()
     sys.setswitchinterval(SWITCH_SECONDS)
     loop = asyncio.get_running_loop()
-    stopping: asyncio.Future[None] = loop.create_future()
+    stopping: asyncio.Future[bool] = loop.create_future()
 
-    def stop() -> None:
+    def stop(*, again: bool = False) -> None:
         if not stopping.done():
-            stopping.set_result(None)
+            stopping.set_result(again)
 
     def fail(error: BaseException) -> None:
         """Something escaped; a node that went on after that could lie."""
@@ -84,18 +91,38 @@ async def run(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     with HomeLock.take(config.home):
+        opened = unlock(config)
+        genesis = read_home_outline(config.home.genesis_file)
+        _swap_in(config)
+        await arrive(config, genesis, opened[0], fail, stopping)
+        if stopping.done():
+            return await stopping
+        _swap_in(config)
         async with AsyncExitStack() as stack:
             runtime = AsyncioRuntime(loop, fail)
-            await _assemble(config, runtime, stack)
-            await stopping
-            _log.info("stopping")
+            await _assemble(config, runtime, stack, opened, genesis, begin_anew=partial(stop, again=True))
+            again = await stopping
+            _log.info("stopping", begins_anew=again)
+    return again
 
 
-async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack) -> None:
+def _swap_in(config: Config) -> None:
+    """Data that was restored takes its place before anybody opens it."""
+    if swap_in(config.home.data):
+        _log.info("begins at a snapshot", data=str(config.home.data))
+
+
+async def _assemble(
+    config: Config,
+    runtime: AsyncioRuntime,
+    stack: AsyncExitStack,
+    opened: tuple[SigningKey, Keyring],
+    genesis: Genesis,
+    begin_anew: Callable[[], None],
+) -> None:
     """Open everything in order; `stack` closes it in reverse, also when a later part fails."""
-    node_key, consensus_keys = unlock(config)
+    node_key, consensus_keys = opened
     consensus_keys.watch(runtime)
-    genesis = read_home_outline(config.home.genesis_file)
     disk = RealDisk(config.home.data)
     stack.callback(disk.close)
     engine = _open_engine(config)
@@ -178,6 +205,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
+    assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
     if indexer is not None:
@@ -194,6 +222,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         config.ops,
         files=served_files(config.home, genesis),
         incidents=incidents,
+        photographer=replica.snapshots.photography if replica.snapshots is not None else None,
         on_failure=_rpc_failed,
     )
     await rpc.start()

@@ -3,15 +3,17 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from cccnode.codec import decode_trusted
 from cccnode.doctor.observation import Observation
+from cccnode.driver.joining import Joining
 from cccnode.driver.replica import Decision, Replica, Submitted
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
-from cccnode.node.connections import Connections
+from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.proving import Prover
 from cccnode.rpc.backend import (
@@ -21,6 +23,7 @@ from cccnode.rpc.backend import (
     Phase,
     Place,
     Reason,
+    SnapshotProgress,
     Status,
     StoredTransaction,
     TxStatus,
@@ -55,12 +58,13 @@ from cccnode.types.errors import (
 from cccnode.types.finality import Anchor, EpochLink
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.receipt import Receipt
-from cccnode.types.validators import EpochRecord, faults, quorum
+from cccnode.types.validators import EpochRecord, quorum
 from cccnode.types.vote import Contradiction
 from genesis.document import Genesis
 from p2p.peers import DialInfo, PeerInfo
 from storage.history import History
 from storage.index import Index
+from storage.restoring import RECEIPTS_FROM
 
 BEHIND_BLOCKS = 20
 """More than the tail that a healthy node has yet to execute (consensus.md 3.7)."""
@@ -107,6 +111,8 @@ class Service:
         self._prover = Prover(replica.store)
         replica.decided_hooks.append(lambda _: self._prover.wake())
         self._organisation, self._registered, self._data = organisation, registered, data
+        since = replica.store.meta(RECEIPTS_FROM)
+        self._receipts_from = 0 if since is None else decode_trusted(int, since)
         self._errors = {spec.name: spec for spec in CORE_ERRORS}
 
     # Transactions ----------------------------------------------------------------------------------------------------
@@ -181,6 +187,8 @@ class Service:
         window = self._replica.window
         if window.time_ms < valid_until_ms:
             return False
+        if valid_until_ms - window.lifetime_ms < self._receipts_from:
+            return False  # It may have been decided before this node began, at a snapshot.
         # It may have been decided early in its life, before the window began: then the index knows, if it reaches there
         indexed = self._indexer.height if self._indexer is not None else 0
         return indexed >= window.first_height - 1
@@ -321,10 +329,15 @@ class Service:
             state_root=applied.state_root,
             validators=self._validators(),
             peers=len(self._connections.connected()),
-            behind=self._behind(),
+            behind=self.behind(),
             mempool=len(replica.mempool),
             reasons=reasons,
+            snapshot=self._snapshot(),
         )
+
+    def _snapshot(self) -> SnapshotProgress | None:
+        snapshots = self._replica.snapshots
+        return None if snapshots is None else shown_progress(snapshots.joining)
 
     def evidence(self) -> Sequence[Contradiction]:
         """See `Backend`."""
@@ -376,7 +389,7 @@ class Service:
         reasons += self._of_consensus()
         if (alone := self._unconnected()) is not None:
             reasons.append(alone)
-        if (behind := self._behind()) > BEHIND_BLOCKS:
+        if (behind := self.behind()) > BEHIND_BLOCKS:
             reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
         if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
             reasons.append(Reason(spec=CLOCK_SKEW, values={"milliseconds": skew}))
@@ -461,18 +474,22 @@ class Service:
             for index, validator in enumerate(replica.record.validators)
         ]
 
-    def _behind(self) -> int:
+    def behind(self) -> int:
         """Blocks between the newest credible height and the applied one: f of those who report may lie."""
         replica = self._replica
-        heights = sorted((peer.height for peer in self.peers()), reverse=True)
-        liars = min(faults(len(replica.record.validators)), len(heights) - 1)
-        best = heights[liars] if heights else 0
+        best = credible_height(self.peers(), len(replica.record.validators))
         return max(0, max(best, replica.final.height) - replica.chain.height)
 
     def _skew_ms(self) -> int | None:
         """Median of how far the peers' clocks are ahead of ours."""
         known = [peer.clock_skew_ms for peer in self.peers() if peer.clock_skew_ms is not None]
         return int(median(known)) if known else None
+
+
+def shown_progress(joining: Joining) -> SnapshotProgress | None:
+    """How far a node has come that begins at a snapshot."""
+    progress = joining.progress
+    return None if progress is None else SnapshotProgress(**asdict(progress))
 
 
 def _names(validators: Sequence[ValidatorStatus]) -> str:

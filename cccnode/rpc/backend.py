@@ -157,6 +157,27 @@ class Status:
     """Transactions waiting here."""
     reasons: Sequence[Reason] = ()
     """Why the state is not simply `validating`; empty when all is well."""
+    snapshot: "SnapshotProgress | None" = None
+    """How far a node has come that is far behind and begins at a snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotProgress:
+    """A snapshot on its way into this node."""
+
+    stage: str
+    """`fetching` or `building`."""
+    height: int
+    pieces: int
+    done: int
+    bytes: int
+    """Of all pieces."""
+    rate: int
+    """Bytes a second, lately."""
+    eta_ms: int | None
+    """Until the stage is over; None while nothing moves."""
+    sources: int
+    """Neighbours that have it."""
 
 
 class Backend(Protocol):

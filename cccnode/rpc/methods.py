@@ -20,7 +20,7 @@ from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
 from cccnode.rpc import envelopes, proving
-from cccnode.rpc.backend import Backend, Place, Status, StoredTransaction, TxStatus
+from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, StoredTransaction, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
@@ -204,6 +204,21 @@ def status_json(status: Status) -> Json:
         "behind": status.behind,
         "mempool": status.mempool,
         "reasons": [envelopes.reason_object(reason.spec, reason.values) for reason in status.reasons],
+        "snapshot": None if status.snapshot is None else _progress_json(status.snapshot),
+    }
+
+
+def _progress_json(progress: SnapshotProgress) -> Json:
+    """How far a node has come that begins at a snapshot."""
+    return {
+        "stage": progress.stage,
+        "height": decimal_text(progress.height),
+        "pieces": progress.pieces,
+        "done": progress.done,
+        "bytes": decimal_text(progress.bytes),
+        "bytes_per_s": decimal_text(progress.rate),
+        "eta_ms": _decimal(progress.eta_ms),
+        "sources": progress.sources,
     }
 
 

@@ -19,6 +19,7 @@ from cccnode.rpc.dispatch import Dispatcher, OnFailure
 from cccnode.rpc.downloads import Downloads
 from cccnode.rpc.health import Health
 from cccnode.rpc.incidents import INCIDENT_PATH, Incidents, send_incident
+from cccnode.rpc.photos import SNAPSHOT_PATH, Photographer, send_snapshot
 from cccnode.types import errors
 from cccnode.types.errors import ErrorSpec, Fault, fault
 
@@ -35,10 +36,11 @@ _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
     errors.NOT_FOUND: 404,
     errors.INCIDENT_BUSY: 503,
     errors.INCIDENT_NOTHING: 409,
+    errors.SNAPSHOT_BUSY: 503,
 }
 """HTTP status of the refusals that come before JSON-RPC; everything JSON-RPC answers is 200."""
 _USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc, or GET /genesis.json"
-_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident"
+_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident or /snapshot"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -54,6 +56,7 @@ class RpcServer:
         *,
         files: Mapping[str, Path] | None = None,
         incidents: Incidents | None = None,
+        photographer: Photographer | None = None,
         on_failure: OnFailure | None = None,
     ) -> None:
         """A server for `backend`; without `ops` there is no second port (tests); anyone may GET `files`, by path."""
@@ -63,7 +66,7 @@ class RpcServer:
         """`host:port` really bound."""
         self.ops_address = ""
         self._health = Health(backend)
-        self._incidents = incidents
+        self._incidents, self._photographer = incidents, photographer
         self._metrics = backend.metrics
         self._limits = rpc
         self._ops = ops
@@ -159,6 +162,11 @@ class RpcServer:
         if request.method == "POST" and request.path == INCIDENT_PATH and self._incidents is not None:
             try:
                 return await send_incident(request, self._incidents)
+            except Fault as refusal:
+                return _refuse(refusal)
+        if request.method == "POST" and request.path == SNAPSHOT_PATH and self._photographer is not None:
+            try:
+                return await send_snapshot(request, self._photographer)
             except Fault as refusal:
                 return _refuse(refusal)
         match request.method, request.path:

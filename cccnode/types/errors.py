@@ -101,6 +101,7 @@ NOT_FOUND: Final = ErrorSpec(300, "rpc/NOT_FOUND", "There is no such thing at th
 PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask an archive node.", "ถามโหนดเก็บถาวร")
 WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
 NOT_PROVABLE: Final = ErrorSpec(303, "rpc/NOT_PROVABLE", "This node cannot prove that, or not yet.", "โหนดนี้ยังพิสูจน์สิ่งนี้ไม่ได้", "Ask again in a moment, or for what the values say is provable; the state of older heights is proven by whoever kept a proof.", "ลองใหม่ในอีกสักครู่ หรือขอสิ่งที่ระบุว่าพิสูจน์ได้ สถานะของความสูงเก่าพิสูจน์ได้โดยผู้ที่เก็บหลักฐานไว้", retryable=True)
+NO_STATE: Final = ErrorSpec(304, "rpc/NO_STATE", "This node has no state yet: it is fetching a snapshot.", "โหนดนี้ยังไม่มีข้อมูล กำลังดึงสแนปช็อต", "Wait; `cccnode status` shows how far it is. Or ask another node.", "รอสักครู่ ดูความคืบหน้าด้วย cccnode status หรือถามโหนดอื่น", retryable=True)
 
 NO_HISTORY: Final = ErrorSpec(306, "rpc/NO_HISTORY", "This node keeps no history of accounts.", "โหนดนี้ไม่เก็บประวัติของบัญชี", "Set storage.history = true in its config.toml and start it again (it fills itself), or ask another node.", "ตั้ง storage.history = true ใน config.toml แล้วเริ่มโหนดใหม่ หรือถามโหนดอื่น")
 
@@ -163,6 +164,11 @@ STATE_CORRUPT: Final = ErrorSpec(602, "storage/STATE_CORRUPT", "The stored state
 ENGINE_MISSING: Final = ErrorSpec(603, "storage/ENGINE_MISSING", "The LevelDB library cannot be loaded.", "โหลดไลบรารี LevelDB ไม่ได้", "Install plyvel (Debian: python3-plyvel or libleveldb-dev).", "ติดตั้ง plyvel")
 DIVERGED: Final = ErrorSpec(604, "storage/DIVERGED", "This node's result differs from the certified one.", "ผลลัพธ์ของโหนดไม่ตรงกับที่รับรอง", "The node stopped and stays readable; keep data/ and report it.", "โหนดหยุดทำงาน โปรดเก็บข้อมูลและแจ้ง")
 BATCHES_CORRUPT: Final = ErrorSpec(605, "storage/BATCHES_CORRUPT", "A stored batch is damaged.", "ชุดธุรกรรมที่เก็บไว้เสียหาย", "Remove data/batches/; what is still needed is fetched from other nodes.", "ลบ data/batches/ แล้วโหนดจะดึงชุดที่จำเป็นจากโหนดอื่น")
+
+SNAPSHOT_INVALID: Final = ErrorSpec(650, "storage/SNAPSHOT_INVALID", "The snapshot does not hold.", "สแนปช็อตไม่ถูกต้อง", "Take another one, or let the node fetch it from other nodes; nothing was changed.", "ใช้สแนปช็อตอื่นหรือให้โหนดดึงจากโหนดอื่น ไม่มีการเปลี่ยนแปลง")
+SNAPSHOT_MISSING: Final = ErrorSpec(651, "storage/SNAPSHOT_MISSING", "There is no such snapshot here.", "ไม่พบสแนปช็อตนี้", "`cccnode snapshot list` shows those that are here.", "ดูรายการด้วย cccnode snapshot list")
+SNAPSHOT_BUSY: Final = ErrorSpec(652, "storage/SNAPSHOT_BUSY", "This node is taking a snapshot already.", "โหนดกำลังสร้างสแนปช็อตอยู่แล้ว", "Wait until it is whole; `cccnode snapshot list` shows it then.", "รอให้เสร็จก่อน แล้วดูด้วย cccnode snapshot list", retryable=True)
+SNAPSHOT_OLDER: Final = ErrorSpec(653, "storage/SNAPSHOT_OLDER", "This home is further than the snapshot.", "โหนดนี้มีข้อมูลใหม่กว่าสแนปช็อต", "Nothing is to be done; start the node, it catches up by itself.", "ไม่ต้องทำอะไร เริ่มโหนดแล้วจะตามทันเอง")
 
 NOT_SIGNING_JOURNAL_LOST: Final = ErrorSpec(700, "consensus/JOURNAL_LOST", "The vote journal is missing or older than a vote of this node; it observes until the next epoch.", "บันทึกการลงคะแนนหาย โหนดสังเกตการณ์จนถึงยุคถัดไป", "Wait for the next epoch, or rotate the consensus key.", "รอยุคถัดไปหรือเปลี่ยนกุญแจ")
 NO_QUORUM: Final = ErrorSpec(701, "consensus/NO_QUORUM", "Too few validators vote to make blocks.", "ผู้ตรวจสอบที่ลงคะแนนไม่พอ", "Bring back the validators named.", "นำผู้ตรวจสอบที่ระบุกลับมา", retryable=True)

@@ -102,6 +102,21 @@ def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> Non
 
 @processes
 @pytest.mark.timeout(180)
+def test_a_peer_joins_at_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
+    """Though one server lies, one dies and it is killed twice: the same state, and nothing is executed twice."""
+    load = ["--transactions", "400", "--rate", "100", "--signers", "20"]
+    code = main(["join", "--json", "--accounts", "2000", "--blocks", "10", "--hostile", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON | {"accounts", "seconds", "rss_mb", "serving_rss_growth_mb"} <= result.keys()
+    assert result["verified"]
+    assert result["roots_equal"]
+    assert result["sent_again_refused"]
+
+
+@processes
+@pytest.mark.timeout(180)
 def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that is offered is answered, by a refusal with a name or by a transaction executed once."""
     load = ["--rate", "60", "--seconds", "4", "--warm-up", "1", "--batch", "10"]

@@ -68,6 +68,11 @@ class Watched:
         self.index = Index(None) if index else None
         self.indexer = self._indexer() if index else None
         self.metrics = Metrics()
+        self.begin_anew()
+        self.link_all()
+
+    def begin_anew(self) -> None:
+        """The service as it would be after a start."""
         self.service = Service(
             replica=self.node.replica,
             connections=self.connections,
@@ -79,7 +84,6 @@ class Watched:
             organisation=lambda: "org",
             data=Path(),
         )
-        self.link_all()
 
     def _indexer(self) -> Indexer[bytes]:
         indexer = transaction_indexer(runtime=self.node.runtime, store=self.node.replica.store, index=self.index)

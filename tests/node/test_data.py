@@ -7,7 +7,7 @@ from msgspec import structs
 
 from cccnode.driver.epochs import Identity, current_epoch
 from cccnode.driver.execution import look_ahead
-from cccnode.driver.replica import OpenedJournal
+from cccnode.driver.opened import OpenedJournal
 from cccnode.node.data import (
     found,
     found_journal,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cccnode.city import CITY
+from cccnode.codec import encode
 from cccnode.ingress import trusted_transactions
 from cccnode.node.service import BEHIND_BLOCKS, INDEX_BEHIND_BLOCKS, SKEW_MS
 from cccnode.rpc.backend import Phase, Place
@@ -30,6 +31,7 @@ from cccnode.types.errors import (
 )
 from storage.history import History
 from storage.memory import MemoryEngine
+from storage.restoring import RECEIPTS_FROM
 from tests.node.support import Watched, peer
 
 SECOND = 1_000
@@ -110,6 +112,22 @@ def test_expired_needs_all_that_came_before() -> None:
         assert watched.node.replica.window.first_height > 1
 
         assert phase is watched.phase(bytes(32), watched.node.runtime.wall_ms() - 3 * SECOND)
+
+
+def test_expired_is_not_said_of_what_lies_before_a_snapshot() -> None:
+    """A node that began at a snapshot does not know what was decided before its first receipts (J6)."""
+    for seconds, phase in ((-600, Phase.EXPIRED), (0, Phase.UNKNOWN)):
+        watched = Watched()
+        watched.run(300)
+        nobody, deadline = bytes(32), watched.node.runtime.wall_ms() + 2 * SECOND
+        since = watched.node.runtime.wall_ms() + seconds * SECOND
+        watched.node.replica.store.put_meta(RECEIPTS_FROM, encode(since))
+        watched.begin_anew()
+        watched.run(3 * SECOND)
+        watched.send()
+        watched.run(SECOND)
+
+        assert phase is watched.phase(nobody, deadline)
 
 
 def test_executed_long_ago_is_found_in_the_index() -> None:

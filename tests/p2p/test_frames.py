@@ -21,6 +21,7 @@ def test_golden_frames():
     assert last == b"\x00\x00\x00\x01\x05b"
     assert [(channel.name, channel.value) for channel in Channel] == [
         ("LINK", 0), ("CONSENSUS", 1), ("CONTROL", 2), ("HAVE", 3), ("BATCH", 4), ("BLOCK", 5), ("TX", 6),
+        ("SNAPSHOT", 7),
     ]  # fmt: skip
 
 
