@@ -16,7 +16,17 @@ from cccnode.driver.joining import Joining
 from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections, credible_height
 from cccnode.node.service import FREE_BYTES_MIN, shown_progress
-from cccnode.rpc.backend import Check, Reason, Status, StoredTransaction, Submitted, TxStatus, ValidatorStatus
+from cccnode.rpc.backend import (
+    AccountHistory,
+    Check,
+    Place,
+    Reason,
+    Status,
+    StoredTransaction,
+    Submitted,
+    TxStatus,
+    ValidatorStatus,
+)
 from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import BEHIND, DISK_FULL, NO_PEERS, NO_STATE, POOL_NOT_READY, fault
@@ -128,6 +138,10 @@ class Stateless:
         _no_state()
 
     def transaction(self, tx_id: bytes) -> StoredTransaction | None:
+        """See `Backend`."""
+        _no_state()
+
+    def account_history(self, account: bytes, before: Place | None, limit: int) -> AccountHistory:
         """See `Backend`."""
         _no_state()
 
