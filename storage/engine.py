@@ -25,5 +25,8 @@ class Engine(Protocol):
     def iterate(self, prefix: bytes, *, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Every key from `start` on that begins with `prefix`, with its value, in byte order, as of the first step."""
 
+    def compact(self, first: bytes, last: bytes) -> None:
+        """Give back the disk space of what was deleted from `first` to `last`.  Blocks; from any thread."""
+
     def close(self) -> None:
         """Give back files and locks; the engine is unusable afterwards."""

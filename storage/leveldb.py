@@ -105,6 +105,13 @@ class LevelDB:
         except (OSError, self._plyvel.Error) as error:
             raise self._named(error) from error
 
+    def compact(self, first: bytes, last: bytes) -> None:
+        """See `Engine`.  LevelDB still writes out a full memory table meanwhile, so writers do not wait for it."""
+        try:
+            self._db.compact_range(start=first, stop=last)
+        except (OSError, self._plyvel.Error) as error:
+            raise self._named(error) from error
+
     def close(self) -> None:
         """See `Engine`."""
         self._db.close()

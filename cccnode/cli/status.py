@@ -40,6 +40,7 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
         ],
         indent="",
     )
+    lines += _kept(status, options)
     validators = output.table([_validator(row, options) for row in status["validators"]])
     lines += ["", text("Validators", "ผู้ตรวจสอบ"), *validators]
     if status["reasons"]:
@@ -50,6 +51,19 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
         lines += [f"    {key}: {_shown(value)}" for key, value in reason["details"].items()]
         lines.append(f"    {text('remedy', 'วิธีแก้')}: {reason['remedy_th'] if thai else reason['remedy']}")
     return lines
+
+
+def _kept(status: dict[str, Any], options: Options) -> list[str]:
+    """From which height on what is kept, and how much room it takes."""
+    earliest = [f"{kind} {height}" for kind, height in status["earliest"].items() if int(height) > 1]
+    sizes = {kind: int(size) for kind, size in status["usage_bytes"].items()}
+    taken = [f"{kind} {size / 1e6:,.0f}" for kind, size in sizes.items() if size >= 500_000]
+    rows = []
+    if earliest:
+        rows.append((options.text("Kept from", "เก็บตั้งแต่"), ", ".join(earliest)))
+    if sizes:
+        rows.append((options.text("Disk", "ดิสก์"), f"{sum(sizes.values()) / 1e6:,.0f} MB ({', '.join(taken) or '-'})"))
+    return output.table(rows, indent="")
 
 
 def _validator(row: dict[str, Any], options: Options) -> tuple[object, ...]:

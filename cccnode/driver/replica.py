@@ -595,4 +595,5 @@ class Replica:
 
     def _tell_tip(self) -> None:
         have = self.executor.next_height - 1
-        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, have=have))
+        first = self.store.earliest_height
+        self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, first=first, have=have))

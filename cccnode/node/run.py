@@ -31,6 +31,7 @@ from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say
 from cccnode.node.keyring import unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
+from cccnode.node.pruning import Pruning
 from cccnode.node.reporting import Reporting
 from cccnode.node.service import Service
 from cccnode.rpc.server import RpcServer
@@ -175,6 +176,15 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
         registered=members.registered,
         data=config.home.data,
     )
+    pruning = Pruning(
+        replica=replica,
+        retention=config.retention.policy,
+        disk=disk,
+        index=index,
+        indexer=indexer,
+        pinned=() if card is None else (card.checkpoint.height,),
+    )
+    service.pruning = pruning
     Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
@@ -201,6 +211,7 @@ async def _assemble(config: Config, runtime: AsyncioRuntime, stack: AsyncExitSta
     replica.start()
     await network.start()
     stack.push_async_exit(_farewell(network))
+    pruning.start()
     Reporting(
         replica=replica,
         connections=connections,

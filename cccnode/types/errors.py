@@ -98,7 +98,6 @@ RPC_BUSY: Final = ErrorSpec(-32006, "rpc/BUSY", "Too many requests are waiting."
 RPC_HTTP: Final = ErrorSpec(310, "rpc/HTTP", "The HTTP request is not one that this port answers.", "คำขอ HTTP ไม่ถูกต้องสำหรับพอร์ตนี้", "POST one JSON-RPC 2.0 request to /rpc.", "ส่งคำขอ JSON-RPC 2.0 ด้วย POST ไปที่ /rpc")
 RPC_TIMEOUT: Final = ErrorSpec(311, "rpc/TIMEOUT", "The request did not arrive in time.", "คำขอมาไม่ครบภายในเวลาที่กำหนด", "Send it faster, or split it.", "ส่งให้เร็วขึ้นหรือแบ่งคำขอ", retryable=True)
 NOT_FOUND: Final = ErrorSpec(300, "rpc/NOT_FOUND", "There is no such thing at this node's height.", "ไม่พบข้อมูล", "Check the id or height; a node that lags may find it later.", "ตรวจรหัสหรือความสูงบล็อก", retryable=True)
-PRUNED: Final = ErrorSpec(301, "rpc/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask an archive node.", "ถามโหนดเก็บถาวร")
 WAIT_TIMEOUT: Final = ErrorSpec(302, "rpc/WAIT_TIMEOUT", "The transaction was not decided while waiting.", "รอผลไม่ทันเวลา", "Ask again; it is not lost.", "ถามอีกครั้ง", retryable=True)
 NOT_PROVABLE: Final = ErrorSpec(303, "rpc/NOT_PROVABLE", "This node cannot prove that, or not yet.", "โหนดนี้ยังพิสูจน์สิ่งนี้ไม่ได้", "Ask again in a moment, or for what the values say is provable; the state of older heights is proven by whoever kept a proof.", "ลองใหม่ในอีกสักครู่ หรือขอสิ่งที่ระบุว่าพิสูจน์ได้ สถานะของความสูงเก่าพิสูจน์ได้โดยผู้ที่เก็บหลักฐานไว้", retryable=True)
 
@@ -163,6 +162,7 @@ STATE_CORRUPT: Final = ErrorSpec(602, "storage/STATE_CORRUPT", "The stored state
 ENGINE_MISSING: Final = ErrorSpec(603, "storage/ENGINE_MISSING", "The LevelDB library cannot be loaded.", "โหลดไลบรารี LevelDB ไม่ได้", "Install plyvel (Debian: python3-plyvel or libleveldb-dev).", "ติดตั้ง plyvel")
 DIVERGED: Final = ErrorSpec(604, "storage/DIVERGED", "This node's result differs from the certified one.", "ผลลัพธ์ของโหนดไม่ตรงกับที่รับรอง", "The node stopped and stays readable; keep data/ and report it.", "โหนดหยุดทำงาน โปรดเก็บข้อมูลและแจ้ง")
 BATCHES_CORRUPT: Final = ErrorSpec(605, "storage/BATCHES_CORRUPT", "A stored batch is damaged.", "ชุดธุรกรรมที่เก็บไว้เสียหาย", "Remove data/batches/; what is still needed is fetched from other nodes.", "ลบ data/batches/ แล้วโหนดจะดึงชุดที่จำเป็นจากโหนดอื่น")
+PRUNED: Final = ErrorSpec(610, "storage/PRUNED", "This node no longer keeps that height.", "โหนดนี้ไม่เก็บความสูงนี้แล้ว", "Ask a node that keeps it: the values name those that this node knows, else an archive node (profile archive).", "ถามโหนดที่ยังเก็บไว้: ค่าที่แนบมาระบุโหนดที่รู้จัก มิฉะนั้นให้ถามโหนดเก็บถาวร (โปรไฟล์ archive)")
 
 NOT_SIGNING_JOURNAL_LOST: Final = ErrorSpec(700, "consensus/JOURNAL_LOST", "The vote journal is missing or older than a vote of this node; it observes until the next epoch.", "บันทึกการลงคะแนนหาย โหนดสังเกตการณ์จนถึงยุคถัดไป", "Wait for the next epoch, or rotate the consensus key.", "รอยุคถัดไปหรือเปลี่ยนกุญแจ")
 NO_QUORUM: Final = ErrorSpec(701, "consensus/NO_QUORUM", "Too few validators vote to make blocks.", "ผู้ตรวจสอบที่ลงคะแนนไม่พอ", "Bring back the validators named.", "นำผู้ตรวจสอบที่ระบุกลับมา", retryable=True)

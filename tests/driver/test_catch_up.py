@@ -357,6 +357,8 @@ class ServingBench:
         store = self
 
         class _Store:
+            earliest_height = 1
+
             applied = type("Applied", (), {"height": len(blocks)})()
 
             def block_raw(self, height: int) -> bytes | None:
