@@ -115,6 +115,8 @@ class RetentionSection(_Section, frozen=True, kw_only=True):
     index: Keeping = "30d"
     """Where each transaction was decided; longer than the blocks, it still tells when that was."""
     history: Keeping = "all"
+    """Which transactions concern each account, where storage.history keeps that."""
+    headers: Keeping = "all"
     """Headers and results by height, a kilobyte each; the ends of epochs stay."""
 
     @property

@@ -14,7 +14,7 @@ class Earliest(Noun, frozen=True, array_like=True, gc=False):
 
     blocks: Height = 0
     receipts: Height = 0
-    history: Height = 0
+    headers: Height = 0
     """Rows by height: headers, results, ids."""
     swept: Height = 0
-    """Of the rows below `history`, those below this height are deleted already."""
+    """Of the rows below `headers`, those below this height are deleted already."""

@@ -4,20 +4,19 @@ Each step says in which thread it belongs and takes milliseconds, so that a runn
 What was interrupted is finished by the next start (files, when the store opens them) or the next pruning (rows).
 """
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterator
 from enum import StrEnum
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from storage import keys
-from storage.index import Index
 from storage.marks import Earliest
-from storage.retention import HISTORY_PART, rows_needed
+from storage.retention import HEADERS_PART, rows_needed
 from storage.store import Store
 
 SWEPT_AT_ONCE: Final = 256
 """Heights whose rows one step deletes: 768 keys, about a millisecond of the thread that commits."""
-COMPACTED_HEIGHTS: Final = 64 * HISTORY_PART
+COMPACTED_HEIGHTS: Final = 64 * HEADERS_PART
 """Rows by block id are compacted when so many heights are gone: they lie everywhere."""
 
 
@@ -28,6 +27,8 @@ class Thread(StrEnum):
     """The thread that commits blocks: all that writes to the engine."""
     INDEX = "index"
     """The thread that writes the transaction index."""
+    HISTORY = "history"
+    """The thread that writes the history of accounts."""
     FILES = "prune"
     """A thread of its own: removing and reading."""
 
@@ -48,16 +49,27 @@ def pruning(store: Store, to: Earliest, *, anchors: Collection[int]) -> Steps:
         while (yield Thread.FILES, lambda: next(removing, None)) is not None:
             pass
     first = store.earliest.swept
-    while (at := store.earliest.swept) < store.earliest.history:
+    while (at := store.earliest.swept) < store.earliest.headers:
         yield from _sweep(store, at, anchors)
     if first != store.earliest.swept:
         yield from _compact(store, first, store.earliest.swept)
 
 
-def index_pruning(index: Index, below: int) -> Steps:
+class Prunable(Protocol):
+    """What is derived from blocks and receipts: `Index` or `History`."""
+
+    @property
+    def earliest(self) -> int:
+        """What lies below this height may be missing."""
+
+    def prune(self, below: int) -> Iterator[int]:
+        """Forget what lies below a height; yields after each short step."""
+
+
+def derived_pruning(derived: Prunable, thread: Thread, below: int) -> Steps:
     """Bring an index to an earliest height."""
-    steps = index.prune(below)
-    while (yield Thread.INDEX, lambda: next(steps, None)) is not None:
+    steps = derived.prune(below)
+    while (yield thread, lambda: next(steps, None)) is not None:
         pass
 
 
@@ -73,8 +85,8 @@ def run(steps: Steps) -> None:
 
 def _sweep(store: Store, at: int, anchors: Collection[int]) -> Steps:
     """Delete the rows of some heights, but those that proofs of the anchors need."""
-    end = min(at + SWEPT_AT_ONCE, store.earliest.history)
-    part = at - at % HISTORY_PART
+    end = min(at + SWEPT_AT_ONCE, store.earliest.headers)
+    part = at - at % HEADERS_PART
     heights = [height for height in range(at, end) if height not in rows_needed(anchors, part)]
     found: list[tuple[bytes, bytes | None]] = []
     yield Thread.FILES, lambda: found.extend(store.rows_of(heights))

@@ -14,7 +14,7 @@ from storage.store import Store
 
 BLOCKS_MIN: Final = 384
 """Newest heights that always stay: roots and certificates for headers to come, and what neighbours lag behind."""
-HISTORY_PART: Final = 1_024
+HEADERS_PART: Final = 1_024
 """Rows by height go in parts of this, a power of two: the proofs of older heights need few rows of each."""
 FILES_AT_ONCE: Final = 64
 """Files of one kind that are pruned together."""
@@ -29,7 +29,7 @@ class Needs:
     snapshot: int | None = None
     """Height of the newest snapshot: what lies above it leads from there to the tip.  None: there are none."""
     indexed: int | None = None
-    """Height up to which the transaction index is written; it is filled from receipts.  None: there is none."""
+    """Height up to which all that is derived from blocks and receipts is written.  None: nothing is."""
 
 
 def wanted(store: Store, retention: Retention, needs: Needs) -> Earliest:
@@ -37,17 +37,17 @@ def wanted(store: Store, retention: Retention, needs: Needs) -> Earliest:
     earliest = store.earliest
     blocks = _files(store, store.blocks, earliest.blocks, retention.blocks, _blocks_need(needs))
     receipts = _files(store, store.receipt_file, earliest.receipts, retention.receipts, _receipts_need(store, needs))
-    history = earliest.history
-    if not retention.history.everything:
+    headers = earliest.headers
+    if not retention.headers.everything:
         below = min(max(blocks, store.earliest_height), max(receipts, store.receipts_from))
-        history = _history(store, history, retention.history, below, needs)
-    return Earliest(blocks, receipts, history, earliest.swept)
+        headers = _headers(store, headers, retention.headers, below, needs)
+    return Earliest(blocks, receipts, headers, earliest.swept)
 
 
-def index_wanted(store: Store, keep: Keep) -> int:
-    """The lowest height of which the index is to know transactions, by its policy; 0: everything.
+def derived_wanted(store: Store, keep: Keep) -> int:
+    """The lowest height of which an index is to know transactions, by its policy; 0: everything.
 
-    Found by halving, for the index has no files by height; header times rise strictly.
+    Found by halving, for an index has no files by height; header times rise strictly.
     """
     applied = store.applied
     if applied is None or keep.everything:
@@ -63,34 +63,31 @@ def index_wanted(store: Store, keep: Keep) -> int:
 
 
 def rows_needed(anchors: Collection[int], first: int) -> set[int]:
-    """Of the heights `first` to `first + HISTORY_PART`, those whose rows stay for the proofs of some older blocks.
+    """Of the heights `first` to `first + HEADERS_PART`, those whose rows stay for the proofs of some older blocks.
 
     A path from an anchor to the root of a later tree is made of ranges that end at the next multiple of each power of
     two, and the root of such a range comes from its last two rows (`merkle.inclusion_path`).
     """
-    end = first + HISTORY_PART
+    end = first + HEADERS_PART
     needed = {end - 2, end - 1}
     for anchor in anchors:
         if first <= anchor < end:
             needed |= {anchor - 1, anchor}
-            for level in range(1, HISTORY_PART.bit_length()):
+            for level in range(1, HEADERS_PART.bit_length()):
                 stop = ((anchor >> level) + 1) << level
                 needed |= {stop - 2, stop - 1}
     return needed
 
 
 def _blocks_need(needs: Needs) -> Callable[[int], bool]:
-    return lambda start: needs.snapshot is None or start <= needs.snapshot
+    limits = [height for height in (needs.snapshot, needs.indexed) if height is not None]
+    return lambda start: all(start <= limit for limit in limits)
 
 
 def _receipts_need(store: Store, needs: Needs) -> Callable[[int], bool]:
-    def free(start: int) -> bool:
-        indexed = needs.indexed is None or start <= needs.indexed + 1
-        # The window's receipts, and those of the last block before it: so that it is seen that none is missing.
-        outside = _drops(store, Keep(milliseconds=needs.window_ms), start)
-        return indexed and outside and (needs.snapshot is None or start <= needs.snapshot)
-
-    return free
+    # The window's receipts, and those of the last block before it: so that it is seen that none is missing.
+    window, above = Keep(milliseconds=needs.window_ms), _blocks_need(needs)
+    return lambda start: above(start) and _drops(store, window, start)
 
 
 def _files(store: Store, file: BlockFile, earliest: int, keep: Keep, free: Callable[[int], bool]) -> int:
@@ -104,11 +101,11 @@ def _files(store: Store, file: BlockFile, earliest: int, keep: Keep, free: Calla
     return earliest
 
 
-def _history(store: Store, earliest: int, keep: Keep, below: int, needs: Needs) -> int:
-    """The multiple of `HISTORY_PART` before which rows may go."""
+def _headers(store: Store, earliest: int, keep: Keep, below: int, needs: Needs) -> int:
+    """The multiple of `HEADERS_PART` before which rows may go."""
     window = Keep(milliseconds=needs.window_ms)
     for _ in range(FILES_AT_ONCE):
-        following = earliest + HISTORY_PART
+        following = earliest + HEADERS_PART
         absent = following < store.receipts_from  # A store that began with a snapshot has none there.
         if following > below or not (absent or (_drops(store, window, following) and _drops(store, keep, following))):
             break

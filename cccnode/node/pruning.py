@@ -5,7 +5,7 @@ What goes is decided by `storage.retention`, in header time; the clock here only
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import structlog
 
@@ -16,8 +16,7 @@ from cccnode.node.indexing import Indexer
 from cccnode.types.retention import Retention
 from storage import retention as rules
 from storage.files import Disk
-from storage.index import Index
-from storage.pruning import Steps, Thread, index_pruning, pruning
+from storage.pruning import Prunable, Steps, Thread, derived_pruning, pruning
 from storage.store import Store
 
 LOOK_MS: Final = 2_000
@@ -29,12 +28,17 @@ PAUSE_MS_MAX: Final = 1_000
 MEASURE_MS: Final = 10_000
 """How often it is measured what the data take."""
 INDEX_PART: Final = 16
-"""The index is gone through when one of so many of its heights may go."""
+"""An index is gone through when one of so many of its heights may go."""
 INDEX_HEIGHTS_MIN: Final = 64
-KINDS: Final = ("blocks", "receipts", "index", "state", "batches", "journal", "snapshots")
+KINDS: Final = ("blocks", "receipts", "index", "history", "state", "batches", "journal", "snapshots")
 """Folders of the data whose size is shown."""
 
 _log = structlog.get_logger("pruning")
+
+
+Kept: TypeAlias = tuple[Prunable, Indexer[Any]]
+"""What is derived, and who fills it."""
+_NOTHING: Final[Mapping[Thread, Kept]] = {}
 
 
 @dataclass(slots=True)
@@ -67,18 +71,18 @@ class Pruning:
         replica: Replica,
         retention: Retention,
         disk: Disk,
-        index: Index | None = None,
-        indexer: Indexer | None = None,
+        derived: Mapping[Thread, Kept] = _NOTHING,
         pinned: Collection[int] = (),
         snapshot: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Bind; `start` begins.
 
+        `derived` is what must be filled before blocks and receipts go, and is pruned too, by the thread that fills it;
         `snapshot` says the height of the newest snapshot, above which blocks and receipts stay.
         """
         self._replica, self._store, self._runtime = replica, replica.store, replica.runtime
         self._retention, self._disk, self._snapshot = retention, disk, snapshot
-        self._index, self._indexer = index, indexer
+        self._derived = derived
         self._anchors = Anchors(replica.store, pinned)
         self._holds = 0
         self._measured_ms: int | None = None
@@ -105,8 +109,8 @@ class Pruning:
     def earliest(self) -> Mapping[str, int]:
         """The lowest heights that are kept, by kind."""
         store = self._store
-        heights = {"blocks": store.earliest_height, "receipts": store.receipts_from, "history": store.earliest.history}
-        return heights | ({"index": self._index.earliest} if self._index is not None else {})
+        heights = {"blocks": store.earliest_height, "receipts": store.receipts_from, "headers": store.earliest.headers}
+        return heights | {str(name): derived.earliest for name, (derived, _) in self._derived.items()}
 
     def _look(self) -> None:
         steps = self._due() if not self._holds else None
@@ -124,18 +128,18 @@ class Pruning:
         needs = rules.Needs(
             window_ms=epoch.record.limits.tx_lifetime_max_ms,
             snapshot=self._snapshot(),
-            indexed=None if self._indexer is None else self._indexer.height,
+            indexed=min((indexer.height for _, indexer in self._derived.values()), default=None),
         )
         to = rules.wanted(store, self._retention, needs)
-        if to != store.earliest or to.swept < to.history:
-            _log.info("pruning", blocks=to.blocks, receipts=to.receipts, history=to.history)
+        if to != store.earliest or to.swept < to.headers:
+            _log.info("pruning", blocks=to.blocks, receipts=to.receipts, headers=to.headers)
             return pruning(store, to, anchors=self._anchors.heights(epoch.number, epoch.start.height))
-        if self._index is not None and self._indexer is not None:
-            below, earliest = rules.index_wanted(store, self._retention.index), self._index.earliest
-            least = max(INDEX_HEIGHTS_MIN, (self._indexer.height - earliest) // INDEX_PART)
-            if below - earliest >= least:
-                _log.info("pruning", index=below)
-                return index_pruning(self._index, below)
+        for thread, (derived, indexer) in self._derived.items():
+            below = rules.derived_wanted(store, getattr(self._retention, thread))
+            least = max(INDEX_HEIGHTS_MIN, (indexer.height - derived.earliest) // INDEX_PART)
+            if below - derived.earliest >= least:
+                _log.info("pruning", kind=str(thread), below=below)
+                return derived_pruning(derived, thread, below)
         return None
 
     def _take(self, steps: Steps, result: object) -> None:

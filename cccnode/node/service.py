@@ -246,7 +246,7 @@ class Service:
         """See `Backend`."""
         header = self._replica.store.header(height)
         if header is None and height <= self._replica.chain.height:
-            raise self._pruned(height, self._replica.store.earliest.history)
+            raise self._pruned(height, self._replica.store.earliest.headers)
         return header
 
     def block(self, height: int) -> FinalBlock | None:

@@ -64,6 +64,8 @@ class Retention:
     index: Keep = ALL
     """Where each transaction was decided."""
     history: Keep = ALL
+    """Which transactions concern each account."""
+    headers: Keep = ALL
     """Headers and results by height, beyond those that proofs from genesis on need."""
 
     @property

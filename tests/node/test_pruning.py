@@ -48,8 +48,7 @@ def pruning_of(watched: Watched, retention: Retention = TINY) -> Pruning:
         replica=watched.node.replica,
         retention=retention,
         disk=watched.node.disk,
-        index=watched.index,
-        indexer=watched.indexer,
+        derived={Thread.INDEX: (watched.index, watched.indexer)},
     )
     watched.service.pruning = pruning
     pruning.start()

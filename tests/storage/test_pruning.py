@@ -16,8 +16,8 @@ from cccnode.types.errors import PRUNED, Fault
 from cccnode.types.retention import ALL, Keep, Retention
 from storage.index import Index
 from storage.memory import MemoryDisk, MemoryEngine
-from storage.pruning import index_pruning, pruning, run
-from storage.retention import Needs, index_wanted, rows_needed, wanted
+from storage.pruning import Thread, derived_pruning, pruning, run
+from storage.retention import Needs, derived_wanted, rows_needed, wanted
 from tests.storage.builders import commit, initialised, open_store, receipts
 
 MIN = 6
@@ -33,15 +33,15 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage.blocks, "SEGMENT_BYTES_MIN", 900)
         patch.setattr(storage.retention, "BLOCKS_MIN", MIN)
-        patch.setattr(storage.retention, "HISTORY_PART", PART)
-        patch.setattr(storage.pruning, "HISTORY_PART", PART)
+        patch.setattr(storage.retention, "HEADERS_PART", PART)
+        patch.setattr(storage.pruning, "HEADERS_PART", PART)
         patch.setattr(storage.pruning, "SWEPT_AT_ONCE", 3)
         patch.setattr(storage.pruning, "COMPACTED_HEIGHTS", 2 * PART)
         yield
 
 
 def prune(store, retention, needs=WINDOW):
-    while (to := wanted(store, retention, needs)) != store.earliest or to.swept < to.history:
+    while (to := wanted(store, retention, needs)) != store.earliest or to.swept < to.headers:
         run(pruning(store, to, anchors=ANCHORS))
 
 
@@ -67,7 +67,7 @@ def check(store, blocks, retention, needs=WINDOW):
         assert store.receipts(height) == (receipts(height) if height >= first["receipts"] else None)
     for height in range(tip + 1):
         part = height - height % PART
-        stays = height >= store.earliest.history or height in rows_needed(ANCHORS, part)
+        stays = height >= store.earliest.headers or height in rows_needed(ANCHORS, part)
         assert (store.header(height) is not None) == (stays or height >= first["blocks"])
         assert (store.applied_at(height) is not None) == stays
 
@@ -78,7 +78,7 @@ def names_of(disk, folder):
 
 def test_what_a_policy_leaves():
     """Whole files go, a policy for each kind; what is kept is read as before, before and after a restart."""
-    retention = Retention(blocks=Keep(blocks=20), receipts=Keep(milliseconds=40), history=Keep(blocks=30))
+    retention = Retention(blocks=Keep(blocks=20), receipts=Keep(milliseconds=40), headers=Keep(blocks=30))
     home, store = filled(100)
     blocks = {height: store.block(height) for height in range(1, 101)}
     before = home[0].usage("blocks")
@@ -87,7 +87,7 @@ def test_what_a_policy_leaves():
         check(current, blocks, retention)
         assert 60 < current.earliest_height <= 81
         assert 40 < current.receipts_from <= 61
-        assert 24 <= current.earliest.history == current.earliest.swept <= 56
+        assert 24 <= current.earliest.headers == current.earliest.swept <= 56
         assert wanted(current, retention, WINDOW) == current.earliest
     assert home[0].usage("blocks") < before / 2
     assert min(names_of(home[0], "blocks")) == store.earliest_height
@@ -99,7 +99,7 @@ def test_everything_is_kept_by_default():
     _, store = filled(60)
     assert wanted(store, Retention(), WINDOW) == store.earliest
     assert (store.earliest_height, store.receipts_from) == (1, 0)
-    assert index_wanted(store, ALL) == 0
+    assert derived_wanted(store, ALL) == 0
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_everything_is_kept_by_default():
     [
         (Needs(window_ms=10, snapshot=30), "blocks", 30),
         (Needs(window_ms=10, snapshot=30), "receipts", 30),
-        (Needs(window_ms=10, indexed=25), "receipts", 26),
+        (Needs(window_ms=10, indexed=25), "receipts", 25),
         (Needs(window_ms=50), "receipts", 50),
         (Needs(window_ms=10, snapshot=0), "blocks", 1),
     ],
@@ -115,7 +115,7 @@ def test_everything_is_kept_by_default():
 def test_what_no_policy_gives_away(needs, kind, most):
     """Above the newest snapshot, in the duplicate window, or not indexed yet: it stays, whatever the policy."""
     home, store = filled(100)
-    prune(store, Retention(blocks=Keep(blocks=1), receipts=Keep(blocks=1), history=Keep(blocks=1)), needs)
+    prune(store, Retention(blocks=Keep(blocks=1), receipts=Keep(blocks=1), headers=Keep(blocks=1)), needs)
     first = {"blocks": store.earliest_height, "receipts": store.receipts_from}[kind]
     assert most - 32 <= first <= most
     again = open_store(*home)
@@ -137,7 +137,7 @@ def test_old_blocks_stay_provable():
     """Genesis and the anchors lie provably in the history of every later block, however little is kept."""
     _, store = filled(100)
     ids = [store.applied_at(height).block_id for height in range(101)]
-    prune(store, Retention(blocks=Keep(blocks=5), receipts=Keep(blocks=5), history=Keep(blocks=5)))
+    prune(store, Retention(blocks=Keep(blocks=5), receipts=Keep(blocks=5), headers=Keep(blocks=5)))
     assert store.earliest.swept >= 80
 
     def history(height):
@@ -159,7 +159,7 @@ def test_old_blocks_stay_provable():
 KEEPS = st.one_of(
     st.just(ALL), st.builds(Keep, blocks=st.integers(1, 40)), st.builds(Keep, milliseconds=st.integers(1, 40))
 )
-POLICIES = st.builds(Retention, blocks=KEEPS, receipts=KEEPS, history=KEEPS)
+POLICIES = st.builds(Retention, blocks=KEEPS, receipts=KEEPS, headers=KEEPS)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("commit"), st.integers(1, 25)),
@@ -199,7 +199,7 @@ def test_any_order(steps):
         assert {height: store.block(height) for height in blocks if store.block(height) is not None} == kept
         for height in blocks:
             assert store.receipts(height) == (receipts(height) if height >= earliest[1] else None)
-            assert store.applied_at(height) is not None or height < store.earliest.history
+            assert store.applied_at(height) is not None or height < store.earliest.headers
 
 
 def break_off(home, store, retention, operations):
@@ -224,7 +224,7 @@ def break_off(home, store, retention, operations):
 
 def test_interrupted_at_every_operation():
     """Broken off at each operation of disk and engine in turn: the next start opens, and pruning ends alike."""
-    retention = Retention(blocks=Keep(blocks=20), receipts=Keep(blocks=30), history=Keep(blocks=35))
+    retention = Retention(blocks=Keep(blocks=20), receipts=Keep(blocks=30), headers=Keep(blocks=35))
     whole, store = filled(100)
     blocks = {height: store.block(height) for height in range(1, 101)}
     prune(store, retention)
@@ -286,7 +286,7 @@ def test_index_follows_its_policy(tmp_path):
     index.close()
     before = file_bytes(tmp_path)
     index = Index(tmp_path / "tx.sqlite")
-    run(index_pruning(index, 91))
+    run(derived_pruning(index, Thread.INDEX, 91))
     assert index.earliest == 91
     assert all(index.lookup(one) is None for height in range(1, 91) for one in ids[height][:20])
     assert [index.lookup(one) for one in ids[95]] == [(95, position) for position in range(400)]
@@ -304,9 +304,9 @@ def file_bytes(folder):
 def test_where_the_index_begins():
     """The index is asked for exactly the heights that its policy keeps, never for the newest few."""
     _, store = filled(100)
-    assert index_wanted(store, Keep(blocks=30)) == 71
-    assert index_wanted(store, Keep(milliseconds=50)) == 50
-    assert index_wanted(store, Keep(blocks=1)) == 100 - MIN
+    assert derived_wanted(store, Keep(blocks=30)) == 71
+    assert derived_wanted(store, Keep(milliseconds=50)) == 50
+    assert derived_wanted(store, Keep(blocks=1)) == 100 - MIN
     index = Index(None)
     index.begin(50)
     assert (index.earliest, index.indexed_height) == (50, 49)
