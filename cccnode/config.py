@@ -21,6 +21,7 @@ from cccnode.home import Home
 from cccnode.types import errors
 from cccnode.types.errors import fault
 from cccnode.types.limits import MEMPOOL_TXS_MAX, NODE_ADDRESSES_MAX, PENDING_PER_PAYER_MAX, RPC_BODY_BYTES_MAX
+from cccnode.types.retention import KEEP_PATTERN, KINDS, Keep, Retention
 
 ENV_PREFIX: Final = "CCCNODE_"
 
@@ -33,6 +34,8 @@ LOOPBACK: Final = "127.0.0.1"
 Text = Annotated[str, Meta(max_length=256)]
 Address = Annotated[str, Meta(max_length=256, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
 """`host:port`; an IPv6 host stands in brackets."""
+Keeping = Annotated[str, Meta(max_length=32, pattern=KEEP_PATTERN)]
+"""How long something is kept."""
 Contact = Annotated[str, Meta(max_length=336, pattern=r"^[0-9a-f]{64}@(\[[0-9a-fA-F:]+\]|[^\s:\[\]@]+):[0-9]{1,5}$")]
 """`key@host:port`: a node's transport key in hexadecimal, and where it is dialled."""
 
@@ -104,6 +107,30 @@ class StorageSection(_Section, frozen=True, kw_only=True):
     """Begin at a snapshot of another node when so many blocks are missing; 0: always fetch the blocks."""
 
 
+class RetentionSection(_Section, frozen=True, kw_only=True):
+    """How long what the node could do without is kept: `all`, an age such as `30d` `12h` `10m` `90s`, or `5000 blocks`.
+
+    Ages are header times.  What a restart, a proof of recent heights, the newest snapshot or the trust in later epochs
+    needs stays in any case.  Profiles: a validator keeps 30 days, a peer 7, an archive everything.
+    """
+
+    blocks: Keeping = "30d"
+    """Final blocks: what nodes that join without a snapshot, and those that look up old transactions, ask for."""
+    receipts: Keeping = "30d"
+    """What transactions led to: results and events."""
+    index: Keeping = "30d"
+    """Where each transaction was decided; longer than the blocks, it still tells when that was."""
+    history: Keeping = "all"
+    """Which transactions concern each account, where storage.history keeps that."""
+    headers: Keeping = "all"
+    """Headers and results by height, a kilobyte each; the ends of epochs stay."""
+
+    @property
+    def policy(self) -> Retention:
+        """The same as values."""
+        return Retention(**{kind: Keep.parse(getattr(self, kind)) for kind in KINDS})
+
+
 class MempoolSection(_Section, frozen=True, kw_only=True):
     """Transactions that wait here."""
 
@@ -135,6 +162,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     rpc: RpcSection = RpcSection()
     ops: OpsSection = OpsSection()
     storage: StorageSection = StorageSection()
+    retention: RetentionSection = RetentionSection()
     mempool: MempoolSection = MempoolSection()
     keys: KeysSection = KeysSection()
     log: LogSection = LogSection()
@@ -146,12 +174,19 @@ SECTIONS: Final[Mapping[str, type[_Section]]] = {
     if isinstance(field.type, type) and issubclass(field.type, _Section)
 }
 DEFAULT_PROFILE: Final = "validator"
+_KEEP_ALL: Final = dict.fromkeys(("retention.blocks", "retention.receipts", "retention.index"), "all")
 PROFILES: Final[Mapping[str, Mapping[str, object]]] = {
     "validator": {},
-    "peer": {"storage.cache_mb": 256},
-    "dev": {"storage.cache_mb": 128, "log.level": "info", "log.format": "text"},
+    "peer": {
+        "storage.cache_mb": 256,
+        "retention.blocks": "7d",
+        "retention.receipts": "7d",
+        "retention.index": "7d",
+    },
+    "archive": {"storage.cache_mb": 256, **_KEEP_ALL},
+    "dev": {"storage.cache_mb": 128, "log.level": "info", "log.format": "text", **_KEEP_ALL},
 }
-"""Named sets of values that stand between the file and the defaults."""
+"""Roles: named sets of values that stand between the file and the defaults."""
 _KEYS: Final = {
     f"{section}.{field.name}": field for section, kind in SECTIONS.items() for field in msgspec.structs.fields(kind)
 }
@@ -321,9 +356,11 @@ def _build(values: Mapping[str, object], origins: Mapping[str, str], problems: l
 
 
 def _why(error: msgspec.ValidationError) -> str:
-    """The reason for people; the only patterns in this file are those of addresses."""
+    """The reason for people; the patterns in this file are those of addresses and of ages."""
     if "regex" not in str(error):
         return str(error)
+    if "blocks)" in str(error):
+        return "must read all, an age such as 30d 12h 10m 90s, or 5000 blocks"
     return "must read key@host:port" if "@(" in str(error) else "must read host:port"
 
 

@@ -51,6 +51,8 @@ class Metrics:
         self.received_bytes = counter("p2p_received_bytes_total", "Bytes received", "channel")
         self.clock_skew = gauge("p2p_clock_skew_seconds", "Median difference to the clocks of peers")
         self.sync_seconds = histogram("storage_sync_seconds", "One fdatasync", "file")
+        self.earliest = gauge("storage_earliest_height", "Lowest height that is kept", "kind")
+        self.usage = gauge("storage_bytes", "Bytes on the disk", "kind")
         self.index_behind = gauge("storage_index_behind_blocks", "Blocks that the transaction index lacks")
 
         self.rpc_requests = counter("rpc_requests_total", "Calls by method and outcome", "method", "outcome")
@@ -74,8 +76,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", text, registry=self.registry)
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", text, labels, buckets=_SECONDS, registry=self.registry)

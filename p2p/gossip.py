@@ -39,6 +39,7 @@ from p2p.messages import (
     Announce,
     Blocks,
     BlocksRequest,
+    Kept,
     Moved,
     read_block,
     read_control,
@@ -97,6 +98,14 @@ class Gossip:
     def neighbours(self) -> dict[bytes, Neighbour]:
         """The links, for status; not to be changed."""
         return self._overlay.neighbours
+
+    def keepers(self, height: int) -> list[bytes]:
+        """Neighbours that say they keep the block of a height."""
+        return self._pulls.keepers(height)
+
+    def unobtainable(self) -> tuple[int, int] | None:
+        """The next height that is needed and the earliest kept by any neighbour, if none of them keeps it."""
+        return self._pulls.unobtainable()
 
     @property
     def distance(self) -> int:
@@ -273,3 +282,5 @@ class Gossip:
                 return [Serve(peer=neighbour.node_key, number=number, first=first, count=count)]
             case Blocks() as answer:
                 return self._pulls.answer(neighbour.node_key, answer, now_ms)
+            case Kept() as kept:
+                return self._pulls.pruned(neighbour.node_key, kept)

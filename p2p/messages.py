@@ -218,7 +218,15 @@ class Blocks(Noun, tag=2, frozen=True, array_like=True, gc=False):
     blocks: Annotated[tuple[bytes, ...], Meta(max_length=BLOCKS_PER_REPLY_MAX)]
 
 
-BlockMessage: TypeAlias = BlocksRequest | Blocks
+class Kept(Noun, tag=3, frozen=True, array_like=True, gc=False):
+    """Answer to the request of that number: I no longer keep those blocks; ask somebody else for them."""
+
+    number: U32
+    first: Height
+    """Earliest height that it still keeps."""
+
+
+BlockMessage: TypeAlias = BlocksRequest | Blocks | Kept
 
 
 # TX: transactions on their way to a validator

@@ -11,7 +11,7 @@ from typing import Final
 
 from p2p.events import Deliver, Effect, Punish, Send
 from p2p.frames import Channel
-from p2p.messages import BLOCKS_PER_REQUEST_MAX, Blocks, BlocksRequest
+from p2p.messages import BLOCKS_PER_REQUEST_MAX, Blocks, BlocksRequest, Kept
 from p2p.overlay import GossipConfig, Neighbour
 from p2p.scores import Offence
 
@@ -81,12 +81,10 @@ class Pulls:
 
     def answer(self, peer: bytes, message: Blocks, now_ms: int) -> list[Effect]:
         """Blocks came."""
-        request = self._requests.get(message.number) or self._late.get(message.number)
-        if request is None or request.peer != peer:
+        request = self._answered(peer, message.number)
+        if request is None:
             detail = f"{len(message.blocks)} blocks"
             return [Punish(peer=peer, offence=Offence.UNSOLICITED, detail=detail)]
-        self._requests.pop(message.number, None)
-        self._late.pop(message.number, None)
         neighbour = self.neighbours[peer]
         if not message.blocks:
             neighbour.has = min(neighbour.has, request.first - 1)
@@ -94,6 +92,34 @@ class Pulls:
         neighbour.failures = self._slow = 0
         self._keep(peer, request.first, message.blocks)
         return self._deliver(now_ms)
+
+    def pruned(self, peer: bytes, message: Kept) -> list[Effect]:
+        """Whoever was asked does not keep it any more: others are asked, and it only for what it keeps."""
+        request = self._answered(peer, message.number)
+        if request is None or message.first <= request.first:
+            return [Punish(peer=peer, offence=Offence.UNSOLICITED, detail=f"keeps blocks from {message.first}")]
+        self.neighbours[peer].first = message.first
+        return []
+
+    def keepers(self, height: int) -> list[bytes]:
+        """Neighbours that say they have a block, the most reliable first."""
+        able = [one for one in self.neighbours.values() if one.first <= height <= one.has]
+        return [one.node_key for one in sorted(able, key=lambda one: (one.failures, one.node_key))]
+
+    def unobtainable(self) -> tuple[int, int] | None:
+        """The next height that is needed and the earliest that any neighbour keeps, where all keep only later ones."""
+        height = self.delivered + 1
+        ahead = [one.first for one in self.neighbours.values() if one.has >= height]
+        return (height, min(ahead)) if ahead and min(ahead) > height else None
+
+    def _answered(self, peer: bytes, number: int) -> _Request | None:
+        """The request of that number, which is over now; None if that neighbour was not asked so."""
+        request = self._requests.get(number) or self._late.get(number)
+        if request is None or request.peer != peer:
+            return None
+        self._requests.pop(number, None)
+        self._late.pop(number, None)
+        return request
 
     def tick(self, now_ms: int, *, validator: bool) -> list[Effect]:
         """Give up on requests that took too long, and ask for what is missing."""

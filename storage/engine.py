@@ -41,5 +41,8 @@ class Engine(Protocol):
     def snapshot(self) -> Reading:
         """Everything as of now; costs next to nothing until it is read, but keeps what is overwritten on disk."""
 
+    def compact(self, first: bytes, last: bytes) -> None:
+        """Give back the disk space of what was deleted from `first` to `last`.  Blocks; from any thread."""
+
     def close(self) -> None:
         """Give back files and locks; the engine is unusable afterwards."""

@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +17,8 @@ from cccnode.types.errors import DISK_FAILED, DISK_FULL, DISK_READ_ONLY, ErrorSp
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _TEMPORARY: Final = ".tmp"
+_BLOCK_BYTES: Final = 512
+"""The unit of `st_blocks`, whatever the file system's own blocks are."""
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
@@ -48,6 +50,9 @@ class Disk(Protocol):
 
     def list(self, folder: str) -> Sequence[str]:
         """Sorted names in a folder, without temporary files; empty if there is no such folder."""
+
+    def usage(self, folder: str) -> int:
+        """Bytes that all files below a folder take on the disk; 0 if there is none."""
 
     def remove(self, path: str) -> None:
         """Delete a file, durably; nothing happens if it is not there."""
@@ -142,6 +147,11 @@ class RealDisk:
             except FileNotFoundError:
                 return []
         return sorted(name for name in names if not name.endswith(_TEMPORARY))
+
+    def usage(self, folder: str) -> int:
+        """See `Disk`: what `du` says, which for a file with holes is less than its size."""
+        with _named(folder):
+            return _blocks_below(self._at(folder)) * _BLOCK_BYTES
 
     def remove(self, path: str) -> None:
         """See `Disk`."""
@@ -247,6 +257,22 @@ def _read_exactly(handle: int, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def _blocks_below(folder: Path) -> int:
+    """Blocks of all files below a folder; what goes meanwhile counts no more."""
+    total = 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.is_dir(follow_symlinks=False):
+                        total += _blocks_below(Path(entry.path))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks
+    except FileNotFoundError:
+        return 0
+    return total
 
 
 def make_folder(path: Path) -> None:

@@ -5,7 +5,7 @@ damaged, and is then filled again.  Keys run backwards in time, so that a page i
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from struct import Struct
@@ -21,6 +21,8 @@ _PROGRESS_KEY: Final = b"p"
 """Shorter than an account: no walk over an account's keys meets it."""
 _HEIGHT_MAX: Final = 2**64 - 1
 _POSITION_MAX: Final = 2**32 - 1
+PRUNED_AT_ONCE: Final = 2_000
+"""Entries that one step of a pruning looks at."""
 
 Row = tuple[bytes, Sequence[bytes]]
 """An id, and the accounts (20 bytes each) that its transaction concerns; position = index in the block's receipts."""
@@ -77,11 +79,46 @@ class History:
         self._engine.write([*puts, (_PROGRESS_KEY, _PROGRESS.pack(first, last))], sync=False)
         self._first, self._last = first, last
 
+    @property
+    def earliest(self) -> int:
+        """What happened below this height may be missing."""
+        return self._first or 0
+
+    def begin(self, height: int) -> None:
+        """What lies below a height is not known any more, so `add` goes on there."""
+        if height > 1 and (self._last is None or self._last < height - 1):
+            self._note(height, height - 1)
+
+    def prune(self, below: int) -> Iterator[int]:
+        """Forget what happened below a height; yields, after each short step, how many entries went.
+
+        The height is noted first.  What an interrupted pruning leaves is not shown, and goes with the next one.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        if self._last is None:
+            return
+        self._note(below, self._last)
+        keys = (key for key, _ in self._engine.iterate(b"") if key != _PROGRESS_KEY)
+        while part := list(islice(keys, PRUNED_AT_ONCE)):
+            old = [key for key in part if _mirrored(*_PLACE.unpack_from(key, len(key) - _PLACE.size))[0] < below]
+            self._engine.write([(key, None) for key in old], sync=False)
+            yield len(old)
+        for byte in range(256):
+            self._engine.compact(bytes([byte]), bytes([byte]) + b"\xff" * 32)
+            yield 0
+
+    def _note(self, first: int, last: int) -> None:
+        self._engine.write([(_PROGRESS_KEY, _PROGRESS.pack(first, last))], sync=False)
+        self._first, self._last = first, last
+
     def page(self, account: bytes, *, before: Place | None = None, limit: int) -> list[Entry]:
         """At most `limit` entries of an account older than `before`, newest first."""
         start = b"" if before is None else account + _PLACE.pack(*_mirrored(*before)) + b"\x00"
         rows = islice(self._engine.iterate(account, start=start), limit)
-        return [(_mirrored(*_PLACE.unpack_from(key, len(account))), tx_id) for key, tx_id in rows]
+        entries = [(_mirrored(*_PLACE.unpack_from(key, len(account))), tx_id) for key, tx_id in rows]
+        return [entry for entry in entries if entry[0][0] >= self.earliest]
 
     def close(self) -> None:
         """Close the engine."""

@@ -2,6 +2,9 @@
 
 It is written off the commit path by one thread, without syncs: after a power failure it may lag or be damaged, and is
 then filled again from the receipts that the store holds.  Reads use a second connection.
+
+Pruning goes through the table in the order of its ids, a piece at a time, because rows of one height lie everywhere;
+pages that become free are given back to the disk.
 """
 
 import sqlite3
@@ -14,12 +17,17 @@ from typing import Final
 
 from cccnode.types.errors import DISK_FAILED, DISK_FULL, DISK_READ_ONLY, ErrorSpec, Fault, fault
 
-SCHEMA_VERSION: Final = 1
-"""Another number on disk means: drop the table and fill it again."""
+SCHEMA_VERSION: Final = 2
+"""Another number on disk means: begin with an empty file and fill it again."""
+PIECE_PAGES: Final = 256
+"""Pages of the file that one step of a pruning looks through or gives back: a megabyte, some milliseconds."""
+FREE_PART: Final = 16
+"""Pages are given back when one of so many is free; fewer are soon filled again."""
 
 _SCHEMA: Final = f"""
 CREATE TABLE tx (id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE progress (height INTEGER NOT NULL);
+CREATE TABLE earliest (height INTEGER NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 _TOGETHER: Final = 100
@@ -54,12 +62,18 @@ class Index:
                 self._remove()
                 self._writer = self._open()
             self._reader = self._writer if self._path is None else self._connect()
-        self._indexed = self._read_progress()
+        self._indexed = self._read_one("progress")
+        self._earliest = self._read_one("earliest") or 0
 
     @property
     def indexed_height(self) -> int | None:
         """The highest height whose transactions are in the index."""
         return self._indexed
+
+    @property
+    def earliest(self) -> int:
+        """Transactions decided below this height may be missing."""
+        return self._earliest
 
     def add(self, blocks: Sequence[Block]) -> None:
         """Note the decided transactions of the next heights; heights that were added before are ignored.
@@ -98,23 +112,69 @@ class Index:
     def clear(self) -> None:
         """Forget everything, to be filled again."""
         with _named(str(self._path)), self._writer:
-            self._writer.execute("DELETE FROM tx")
-            self._writer.execute("DELETE FROM progress")
-        self._indexed = None
+            for table in ("tx", "progress", "earliest"):
+                self._writer.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this file
+        self._indexed, self._earliest = None, 0
+
+    def begin(self, height: int) -> None:
+        """What was decided below a height is not known any more, so `add` goes on there."""
+        if height > 1 and (self._indexed is None or self._indexed < height - 1):
+            self._remember(progress=height - 1, earliest=height)
+
+    def prune(self, below: int) -> Iterator[int]:
+        """Forget transactions that were decided below a height; yields, after each short step, how many rows went.
+
+        The height is noted first.  What an interrupted pruning leaves, the next one takes.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        self._remember(earliest=below)
+        pieces = max(1, self._pragma("page_count") // PIECE_PAGES)
+        for piece in range(pieces):
+            bounds = [(piece << 32) // pieces, ((piece + 1) << 32) // pieces]
+            yield self._delete(bounds[0].to_bytes(5, "big")[1:], bounds[1].to_bytes(5, "big")[1:], below)
+        free = before = self._pragma("freelist_count")
+        while free * FREE_PART > self._pragma("page_count") and free <= before:
+            with _named(str(self._path)):
+                self._writer.execute(f"PRAGMA incremental_vacuum({PIECE_PAGES})").fetchall()
+            yield 0
+            free, before = self._pragma("freelist_count"), free - 1
+
+    def _delete(self, first: bytes, end: bytes, below: int) -> int:
+        """One piece: ids from `first` up to `end`, which stands for no end where it is zero."""
+        last = "" if end == bytes(len(end)) else " AND id < ?"
+        values = (below, first) if not last else (below, first, end)
+        with _named(str(self._path)), self._writer:
+            deleted = self._writer.execute(f"DELETE FROM tx WHERE height < ? AND id >= ?{last}", values)  # noqa: S608
+        return deleted.rowcount
+
+    def _remember(self, **heights: int) -> None:
+        with _named(str(self._path)), self._writer:
+            for table, height in heights.items():
+                self._writer.execute(f"DELETE FROM {table}")  # noqa: S608 - names of this file
+                self._writer.execute(f"INSERT INTO {table} VALUES (?)", (height,))  # noqa: S608
+        self._indexed = heights.get("progress", self._indexed)
+        self._earliest = heights.get("earliest", self._earliest)
+
+    def _pragma(self, name: str) -> int:
+        with _named(str(self._path)):
+            return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
     def close(self) -> None:
         """Close both connections."""
         self._reader.close()
         self._writer.close()
 
-    def _read_progress(self) -> int | None:
+    def _read_one(self, table: str) -> int | None:
         with _named(str(self._path)):
-            row = self._writer.execute("SELECT height FROM progress").fetchone()
+            row = self._writer.execute(f"SELECT height FROM {table}").fetchone()  # noqa: S608 - names of this file
         return None if row is None else int(row[0])
 
     def _connect(self) -> sqlite3.Connection:
         # Each connection is used by one thread at a time, though not by the one that opened it.
         connection = sqlite3.connect(":memory:" if self._path is None else self._path, check_same_thread=False)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # Counts only before a new file is first written.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
         return connection
@@ -123,7 +183,9 @@ class Index:
         connection = self._connect()
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version != SCHEMA_VERSION:
+            if version not in {0, SCHEMA_VERSION}:
+                raise sqlite3.DatabaseError(f"schema {version}")
+            if not version:
                 connection.executescript("DROP TABLE IF EXISTS tx; DROP TABLE IF EXISTS progress;" + _SCHEMA)
             connection.execute("SELECT count(*) FROM (SELECT 1 FROM tx LIMIT 1)").fetchone()
         except sqlite3.Error:

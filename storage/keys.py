@@ -55,6 +55,16 @@ def height_of(block_id: bytes) -> bytes:
     return _HEIGHT + block_id
 
 
+def rows_by_height(first: int, end: int) -> list[tuple[bytes, bytes]]:
+    """Where the rows of some heights lie, from key to key."""
+    return [(key(first), key(end)) for key in (applied_at, header)]
+
+
+def rows_by_id(part: int) -> tuple[bytes, bytes]:
+    """Where the heights of block ids lie that begin with this byte."""
+    return _HEIGHT + bytes([part]), _HEIGHT + bytes([part]) + b"\xff" * 32
+
+
 def epoch_record(record_hash: bytes) -> bytes:
     """The body of an epoch record."""
     return _EPOCH + record_hash

@@ -109,6 +109,13 @@ class LevelDB:
         """See `Engine`."""
         return LevelReading(self._db.snapshot(), self._named, (OSError, self._plyvel.Error))
 
+    def compact(self, first: bytes, last: bytes) -> None:
+        """See `Engine`.  LevelDB still writes out a full memory table meanwhile, so writers do not wait for it."""
+        try:
+            self._db.compact_range(start=first, stop=last)
+        except (OSError, self._plyvel.Error) as error:
+            raise self._named(error) from error
+
     def close(self) -> None:
         """See `Engine`."""
         self._db.close()

@@ -14,7 +14,7 @@ from storage.engine import Put
 from storage.files import disk_fault
 
 Refusal = Callable[[str, str], int | None]
-"""(operation, path) -> the error number to fail with, or None.  Operations: append, sync, write."""
+"""(operation, path) -> the error number to fail with, or None.  Operations: append, sync, remove, truncate, write."""
 
 
 def _never(_operation: str, _path: str) -> int | None:
@@ -75,8 +75,13 @@ class MemoryDisk:
         inside = folder + "/"
         return sorted({name[len(inside) :].split("/")[0] for name in self._files if name.startswith(inside)})
 
+    def usage(self, folder: str) -> int:
+        """See `Disk`."""
+        return sum(len(file.data) for name, file in self._files.items() if name.startswith(folder + "/"))
+
     def remove(self, path: str) -> None:
         """See `Disk`."""
+        self._fail(path, self._attempt("remove", path))
         self._files.pop(path, None)
 
     def remove_tree(self, folder: str) -> None:
@@ -87,6 +92,7 @@ class MemoryDisk:
     def truncate(self, path: str, size: int) -> None:
         """See `Disk`."""
         file = self._file(path)
+        self._fail(path, self._attempt("truncate", path))
         del file.data[size:]
         file.synced, file.named = len(file.data), True
 
@@ -174,6 +180,9 @@ class MemoryEngine:
         copied = MemoryEngine()
         copied._data = dict(self._data)
         return copied
+
+    def compact(self, first: bytes, last: bytes) -> None:
+        """See `Engine`: nothing is held of what is deleted."""
 
     def close(self) -> None:
         """See `Engine`.  The data stays: opening again means using the same object."""

@@ -6,8 +6,8 @@ batch holds the state and `applied`.  After a crash the blocks above `applied` a
 `write` blocks and belongs to the writer thread; everything else belongs to the loop.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Final, Self
 
 from msgspec import Raw
@@ -21,15 +21,16 @@ from cccnode.crypto.proofs import StateProof
 from cccnode.types.block import FinalBlock, Header, result_leaf
 from cccnode.types.block import block_id as id_of
 from cccnode.types.certificate import Certificate
-from cccnode.types.errors import BLOCKS_CORRUPT, HOME_FORMAT, HOME_OTHER_CHAIN, STATE_CORRUPT, fault
+from cccnode.types.errors import BLOCKS_CORRUPT, HOME_FORMAT, HOME_OTHER_CHAIN, PRUNED, STATE_CORRUPT, Fault, fault
 from cccnode.types.scalars import Hash, Height, Millis, View
 from storage import keys
 from storage.blocks import RECEIPTS_FOLDER, RECEIPTS_RECORD_BYTES_MAX, BlockFile
 from storage.engine import Engine, Put
 from storage.files import Disk
+from storage.marks import EARLIEST, Earliest
 from storage.state import CACHE_BYTES, Staging, State, Writes
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of everything under `data/`; a program refuses a higher one, and rewrites a lower one at its first start."""
 
 PREPARING: Final = "preparing"
@@ -121,8 +122,10 @@ class Store:
             _forget_state(engine)
         root = None if self._applied is None else self._applied.state_root
         self.state = State.open(engine, depth=depth, root=root, cache_bytes=cache_bytes)
-        self.blocks, self._receipts = BlockFile.open(disk), receipts_in(disk)
-        for file in (self.blocks, self._receipts):
+        self._earliest = self._get_noun(keys.meta(EARLIEST), Earliest) or Earliest()
+        self.blocks = BlockFile.open(disk, earliest=self._earliest.blocks)
+        self.receipt_file = receipts_in(disk, self._earliest.receipts)
+        for file in (self.blocks, self.receipt_file):
             if self._applied is not None and self._applied.height > (file.last or 0):
                 raise fault(BLOCKS_CORRUPT, applied=self._applied.height, last=file.last)
 
@@ -299,7 +302,7 @@ class Store:
         """The encoded receipts of an executed block in order; None if the height is not executed, or not kept."""
         if self._applied is None or height > self._applied.height:
             return None
-        raw = self._receipts.read(height)
+        raw = self.receipt_file.read(height)
         try:
             return None if raw is None else decode_trusted(list[bytes], raw)
         except DecodeError as error:
@@ -334,6 +337,64 @@ class Store:
     def put_meta(self, name: str, value: bytes | None) -> None:
         """Remember a value, or forget it with None.  Blocks until durable."""
         self._engine.write([(keys.meta(name), value)], sync=True)
+
+    # What is no longer kept
+
+    @property
+    def earliest(self) -> Earliest:
+        """What pruning has marked."""
+        return self._earliest
+
+    @property
+    def earliest_height(self) -> int:
+        """The lowest height whose block is kept, or will be the first; genesis has no block."""
+        return max(1, self._earliest.blocks, self.blocks.first or 0)
+
+    @property
+    def receipts_from(self) -> int:
+        """The lowest height whose receipts are kept."""
+        return max(self._earliest.receipts, self.receipt_file.first or 0)
+
+    def pruned(self, height: int, earliest: int | None = None) -> Fault:
+        """The error for a height that this node no longer keeps, or never had."""
+        return fault(PRUNED, height=height, earliest=self.earliest_height if earliest is None else earliest)
+
+    def mark(self, earliest: Earliest) -> None:
+        """Note durably what is about to be deleted; blocks, for the writer thread.  Then `forget`."""
+        self._engine.write([(keys.meta(EARLIEST), encode(earliest))], sync=True)
+
+    def forget(self, earliest: Earliest) -> Iterator[int]:
+        """Read no more from what was marked: for the thread that reads.
+
+        What is returned removes the files in short steps and yields the bytes of each: for a thread that may block.
+        """
+        self._earliest = earliest
+        blocks, receipts = self.blocks.forget_below(earliest.blocks), self.receipt_file.forget_below(earliest.receipts)
+        return chain(self.blocks.removing(blocks), self.receipt_file.removing(receipts))
+
+    def rows_of(self, heights: Iterable[int]) -> list[Put]:
+        """What deletes the header, the results and the id of these heights; reads only, from any thread."""
+        puts: list[Put] = []
+        for height in heights:
+            applied = self._get_noun(keys.applied_at(height), Applied)
+            if applied is not None:
+                puts += [(keys.applied_at(height), None), (keys.height_of(applied.block_id), None)]
+            if self._engine.get(keys.header(height)) is not None:
+                puts.append((keys.header(height), None))
+        return puts
+
+    def compact(self, ranges: Iterable[tuple[bytes, bytes]]) -> None:
+        """Give back the disk space of deleted rows, from key to key.  Blocks; from any thread."""
+        for first, last in ranges:
+            self._engine.compact(first, last)
+
+    def sweep(self, puts: Sequence[Put], swept: int) -> None:
+        """Delete rows below the mark and note up to where, at once: an interrupted sweep goes on there.
+
+        For the writer thread; it needs no sync, for what a crash brings back is deleted again.
+        """
+        self._earliest = replace(self._earliest, swept=swept)
+        self._engine.write([*puts, (keys.meta(EARLIEST), encode(self._earliest))], sync=False)
 
     def prove(self, group: bytes, item: bytes | None = None) -> StateProof:
         """A proof against `applied.state_root`; see `State.prove`."""
@@ -382,10 +443,10 @@ class Store:
 
     def _write_state(self, staged: StagedBlock) -> None:
         assert staged.applied is not None, "a block is written after its last step"
-        height, last = staged.applied.height, self._receipts.last
+        height, last = staged.applied.height, self.receipt_file.last
         if last is None or height > last:  # Else they were written before a crash.
-            self._receipts.append(height, staged.receipts)
-            self._receipts.sync()
+            self.receipt_file.append(height, staged.receipts)
+            self.receipt_file.sync()
         self._engine.write(staged.state.puts + staged.puts, sync=True)
 
     def _get_noun(self, key: bytes, kind: type[T]) -> T | None:
@@ -417,14 +478,15 @@ def is_certified(raw: bytes) -> bool:
         raise fault(BLOCKS_CORRUPT, reason=str(error)) from error
 
 
-def receipts_in(disk: Disk) -> BlockFile:
-    """The files of receipts under a data folder."""
-    return BlockFile.open(disk, RECEIPTS_FOLDER, bytes_max=RECEIPTS_RECORD_BYTES_MAX)
+def receipts_in(disk: Disk, earliest: int = 0) -> BlockFile:
+    """The files of receipts under a data folder, from a height on."""
+    return BlockFile.open(disk, RECEIPTS_FOLDER, bytes_max=RECEIPTS_RECORD_BYTES_MAX, earliest=earliest)
 
 
 def _take_over(disk: Disk, engine: Engine) -> None:
     """Format 1 kept receipts in the engine, which wrote them many times over: move them to their files.
 
+    Format 2 had files of ten thousand heights only; they are as good as others.
     They are deleted there only when all are synced here, so it may be interrupted anywhere.
     """
     receipts = receipts_in(disk)

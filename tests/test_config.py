@@ -10,6 +10,7 @@ from cccnode.config import load, split_address
 from cccnode.home import Home
 from cccnode.types import errors
 from cccnode.types.errors import Fault
+from cccnode.types.retention import Keep
 
 KEY = "0a" * 32
 
@@ -151,3 +152,23 @@ def test_render_round_trip(tmp_path: Path) -> None:
     assert tomllib.loads(text)["profile"] == "peer"
     loaded = load(_home(tmp_path, text), environment={})
     assert {key: loaded.values()[key] for key in values} == values
+
+
+def test_roles_keep_differently(tmp_path: Path) -> None:
+    """A validator keeps a month, a peer a week, an archive everything; one line changes one kind."""
+    policies = {}
+    for role in config.PROFILES:
+        loaded = load(_home(tmp_path, f'profile = "{role}"\n'), environment={}).config.retention
+        policies[role] = (loaded.blocks, loaded.receipts, loaded.index, loaded.history, loaded.headers)
+    month, week, everything = ("30d",) * 3, ("7d",) * 3, ("all",) * 3
+    kept = {"validator": month, "peer": week, "archive": everything, "dev": everything}
+    assert policies == {role: (*kinds, "all", "all") for role, kinds in kept.items()}
+    chosen = load(_home(tmp_path, '[retention]\nblocks = "5000 blocks"\n'), environment={}).config.retention.policy
+    assert (chosen.blocks, chosen.index) == (Keep(blocks=5_000), Keep(milliseconds=30 * 86_400_000))
+
+
+@pytest.mark.parametrize("text", ["1w", "0d", "forever", "30 days"])
+def test_invalid_retention(tmp_path: Path, text: str) -> None:
+    """A policy that cannot be read says how one reads."""
+    (problem,) = _problems(_home(tmp_path, f'[retention]\nblocks = "{text}"\n'))
+    assert "must read all, an age such as 30d 12h 10m 90s, or 5000 blocks" in problem

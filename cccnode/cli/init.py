@@ -106,7 +106,7 @@ def _settings(options: Options, flags: tuple[str, ...], card: Card | None, name:
 
 def _make_keys(home: Home, profile: str, name: str, passphrase: str | None) -> dict[Role, KeyFile]:
     paths = {Role.NODE: home.node_key}
-    if profile != "peer":
+    if profile not in {"peer", "archive"}:
         paths[Role.VALIDATOR] = home.validator_key
     if name:
         paths[Role.ACCOUNT] = home.account_key(name)

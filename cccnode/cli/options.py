@@ -81,7 +81,9 @@ def _rows(*, hidden: bool) -> list[Callable[[F], F]]:
     return [
         click.option("--home", metavar="FOLDER", help=f"Of the node or test network [{HOME_DEFAULT}].", **common),
         click.option("--config", type=path, metavar="FILE", help="Settings file [HOME/config.toml].", **common),
-        click.option("--profile", metavar="NAME", help="Set of defaults: validator, peer, dev.", **common),
+        click.option(
+            "--profile", metavar="NAME", help="Role with its defaults: validator, peer, archive, dev.", **common
+        ),
         click.option("--node", metavar="URL|N", help="RPC address, or number of a test network's node.", **common),
         click.option("--output", type=click.Choice(["text", "json"]), help="JSON goes to stdout alone.", **common),
         click.option("--lang", type=click.Choice(LANGUAGES), help="Language of messages.", **common),

@@ -43,6 +43,7 @@ def status_lines(status: dict[str, Any], options: Options) -> list[str]:
     )
     if status.get("snapshot"):
         lines.append(f"{text('Snapshot', 'สแนปช็อต')}  {snapshot_text(status['snapshot'], options)}")
+    lines += _kept(status, options)
     validators = output.table([_validator(row, options) for row in status["validators"]])
     lines += ["", text("Validators", "ผู้ตรวจสอบ"), *validators]
     if status["reasons"]:
@@ -63,6 +64,19 @@ def snapshot_text(progress: dict[str, Any], options: Options) -> str:
         "" if progress["eta_ms"] is None else f", {options.text('about', 'อีกราว')} {duration(int(progress['eta_ms']))}"
     )
     return f"{progress['stage']} {share} %, {rate}{left} ({progress['height']})"
+
+
+def _kept(status: dict[str, Any], options: Options) -> list[str]:
+    """From which height on what is kept, and how much room it takes."""
+    earliest = [f"{kind} {height}" for kind, height in status["earliest"].items() if int(height) > 1]
+    sizes = {kind: int(size) for kind, size in status["usage_bytes"].items()}
+    taken = [f"{kind} {size / 1e6:,.0f}" for kind, size in sizes.items() if size >= 500_000]
+    rows = []
+    if earliest:
+        rows.append((options.text("Kept from", "เก็บตั้งแต่"), ", ".join(earliest)))
+    if sizes:
+        rows.append((options.text("Disk", "ดิสก์"), f"{sum(sizes.values()) / 1e6:,.0f} MB ({', '.join(taken) or '-'})"))
+    return output.table(rows, indent="")
 
 
 def _validator(row: dict[str, Any], options: Options) -> tuple[object, ...]:

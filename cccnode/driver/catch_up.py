@@ -123,6 +123,14 @@ class CatchUp:
             self._carry_out(effect)
         self._rearm()
 
+    def keepers(self, height: int) -> list[bytes]:
+        """Connected nodes that say they keep the block of a height."""
+        return self._gossip.keepers(height)
+
+    def unobtainable(self) -> tuple[int, int] | None:
+        """The next height that is needed and the earliest kept by any connected node, if none of them keeps it."""
+        return self._gossip.unobtainable()
+
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """A frame on CONTROL, BLOCK or TX."""
         self.handle(Frame(peer=peer, channel=channel, payload=payload))

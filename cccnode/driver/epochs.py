@@ -179,10 +179,18 @@ class OtherEpochs:
 
     def _help(self, current: Epoch, peer: bytes, epoch: int) -> None:
         now_ms = self._runtime.now_ms()
-        last = self._store.block(current.start.height)
-        if now_ms < self._helped.get(peer, now_ms) or last is None or last.certificate is None:
+        certificate = self._ending(current.start.height, epoch)
+        if now_ms < self._helped.get(peer, now_ms) or certificate is None:
             return
         if len(self._helped) >= HELPED_MAX:
             self._helped.clear()
         self._helped[peer] = now_ms + HELP_MS
-        self._links.send(peer, Channel.CONSENSUS, encode(CertificatesMessage(epoch, (last.certificate,))))
+        self._links.send(peer, Channel.CONSENSUS, encode(CertificatesMessage(epoch, (certificate,))))
+
+    def _ending(self, height: int, epoch: int) -> Certificate | None:
+        """The finalization of the last block of an epoch; where it is pruned, what is kept of it."""
+        last = self._store.block(height)
+        if last is not None:
+            return last.certificate
+        end = end_of_epoch(self._store, epoch)
+        return None if end is None else end.last.certificate

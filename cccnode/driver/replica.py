@@ -567,5 +567,5 @@ class Replica:
 
     def _tell_tip(self) -> None:
         have = self.executor.next_height - 1
-        first = self.store.blocks.first or 0
+        first = self.store.earliest_height
         self.catch_up.handle(Tip(height=self.chain.height, block_id=self.chain.block_id, first=first, have=have))

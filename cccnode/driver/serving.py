@@ -11,7 +11,7 @@ from cccnode.driver.links import Links
 from cccnode.driver.runtime import Runtime
 from p2p.events import Serve
 from p2p.frames import Channel
-from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_REPLY_BYTES, Blocks, write
+from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_REPLY_BYTES, Blocks, Kept, write
 from storage.store import Store, is_certified
 
 REPLY_BYTES_MAX: Final = 6 * 1024 * 1024
@@ -73,9 +73,15 @@ class Serving:
             self._runtime.call_soon(self._step)
             return
         if not answer.given_up:
-            blocks = Blocks(answer.request.number, tuple(answer.raws))
-            self._links.send(answer.request.peer, Channel.BLOCK, write(blocks))
+            self._links.send(answer.request.peer, Channel.BLOCK, write(self._message(answer)))
         self._runtime.call_later(answer.size // BYTES_PER_MS, self._next)
+
+    def _message(self, answer: _Answer) -> Blocks | Kept:
+        """The blocks, or that they were pruned: whoever asked asks another then."""
+        request, first = answer.request, self._store.earliest_height
+        if not answer.raws and request.first < first:
+            return Kept(request.number, first)
+        return Blocks(request.number, tuple(answer.raws))
 
     def _read(self, answer: _Answer) -> bool:
         """Add the next block to the answer; False when it is complete."""

@@ -41,6 +41,9 @@ class Derived(Protocol[RowIn_contra]):
     def indexed_height(self) -> int | None:
         """The last height that was added."""
 
+    def begin(self, height: int) -> None:
+        """Nothing is known any more of what lies below a height: `add` goes on there."""
+
     def add(self, blocks: Sequence[tuple[int, Sequence[RowIn_contra]]]) -> None:
         """Add the rows of the next heights."""
 
@@ -87,7 +90,7 @@ class Indexer(Generic[Row]):
 
     def _flush(self) -> None:
         self._flushing = True
-        first = self.height + 1
+        first = max(self.height + 1, self._store.receipts_from)
         if self._waiting and self._waiting[0][0] == first:
             blocks, self._waiting = self._waiting, []
             self._runtime.run_in_writer(self._name, lambda: self._index.add(blocks), self._flushed)
@@ -99,6 +102,7 @@ class Indexer(Generic[Row]):
 
     def _rebuild(self, first: int, last: int) -> None:
         """Runs in the writer thread."""
+        self._index.begin(first)  # What is not kept cannot be indexed.
         blocks: list[tuple[int, Sequence[Row]]] = []
         read = 0
         for height in range(first, last + 1):

@@ -65,6 +65,10 @@ class Measuring:
         if skews:
             metrics.clock_skew.set(median(skews) / 1000)
         metrics.index_behind.set(self._service.index_lag())
+        for kind, height in status.earliest.items():
+            metrics.earliest.labels(kind).set(height)
+        for kind, size in status.usage.items():
+            metrics.usage.labels(kind).set(size)
         for channel, traffic in self._connections.network.counters().channels.items():
             self._count("messages", channel.name.lower(), traffic.frames_out)
             self._count("sent", channel.name.lower(), traffic.bytes_out)

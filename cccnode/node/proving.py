@@ -18,7 +18,7 @@ from cccnode.driver.epochs import end_of_epoch
 from cccnode.rpc.backend import StoredTransaction
 from cccnode.types.batch import batch_id
 from cccnode.types.block import result_leaf
-from cccnode.types.errors import NOT_FOUND, NOT_PROVABLE, PRUNED, RPC_BUSY, fault
+from cccnode.types.errors import NOT_FOUND, NOT_PROVABLE, RPC_BUSY, Fault, fault
 from cccnode.types.finality import Anchor, EpochLink, Past
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, Result, TransactionProof
 from storage.store import Applied, Store
@@ -32,9 +32,9 @@ WAITING_MAX: Final = 64
 class Prover:
     """Proofs from one store."""
 
-    def __init__(self, store: Store) -> None:
-        """Nobody waits."""
-        self._store = store
+    def __init__(self, store: Store, pruned: Callable[[int], Fault] | None = None) -> None:
+        """Nobody waits.  `pruned` makes the error for a height that is not kept."""
+        self._store, self._pruned = store, pruned or store.pruned
         self._applied = asyncio.Event()
         self.waiting = 0
         """Calls that wait for a final header."""
@@ -72,7 +72,7 @@ class Prover:
         result = await self._result(height, wait_ms)
         block, receipts = store.block(height), store.receipts(height)
         if block is None or receipts is None:
-            raise fault(PRUNED, height=height, earliest=store.blocks.first)
+            raise self._pruned(height)
         number = next(i for i, batch in enumerate(block.batches) if stored.raw in batch)
         batch = block.batches[number]
         return TransactionProof(
@@ -92,7 +92,7 @@ class Prover:
         result = await self._result(height, wait_ms)
         receipts = self._store.receipts(height)
         if receipts is None:
-            raise fault(PRUNED, height=height, earliest=self._store.blocks.first)
+            raise self._pruned(height)
         return EventsProof(tuple(receipts), self._past(height, result.anchor), result)
 
     def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
@@ -168,7 +168,7 @@ class Prover:
     def _past(self, height: int, anchor: Anchor) -> Past:
         header = self._store.header(height)
         if header is None:
-            raise fault(PRUNED, height=height, earliest=self._store.blocks.first)
+            raise self._pruned(height)
         path = merkle.inclusion_path(height, anchor.header.height, self._history(height), self._range(_block))
         return Past(header, path)
 
@@ -188,7 +188,7 @@ class Prover:
     def _row(self, height: int) -> Applied:
         row = self._store.applied_at(height)
         if row is None:
-            raise fault(PRUNED, height=height, earliest=self._store.blocks.first)
+            raise self._pruned(height)
         return row
 
     def _newest(self) -> Applied:

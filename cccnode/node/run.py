@@ -29,11 +29,12 @@ from cccnode.node.arriving import arrive
 from cccnode.node.ceremony import accepted, given_up
 from cccnode.node.connections import Connections
 from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
-from cccnode.node.indexing import history_indexer, transaction_indexer
+from cccnode.node.indexing import Indexer, history_indexer, transaction_indexer
 from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say_who_waits, served_files
 from cccnode.node.keyring import Keyring, unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
+from cccnode.node.pruning import Kept, Pruning
 from cccnode.node.reporting import Reporting
 from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
@@ -48,10 +49,11 @@ from p2p.network import Network
 from p2p.overlay import GossipConfig
 from storage.engine import Engine
 from storage.files import RealDisk
-from storage.history import open_history
+from storage.history import History, open_history
 from storage.index import Index
 from storage.leveldb import LevelDB
 from storage.memory import MemoryEngine
+from storage.pruning import Thread
 from storage.store import Store
 
 SWITCH_SECONDS = 0.0005
@@ -208,10 +210,11 @@ async def _assemble(
     assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
-    if indexer is not None:
-        indexer.follow(replica.decided_hooks)
-    if history is not None:
-        history_indexer(runtime=runtime, store=store, index=history, registry=CITY).follow(replica.decided_hooks)
+    derived = _follow(replica, indexer, index, history)
+    pinned = () if card is None else (card.checkpoint.height,)
+    service.pruning = pruning = Pruning(
+        replica=replica, retention=config.retention.policy, disk=disk, derived=derived, pinned=pinned
+    )
     network.set_height(replica.chain.height)
     incidents = Recordings(
         runtime=runtime, voting=lambda: replica.voting, program=version("cccnode"), node=node_key.public_key
@@ -230,6 +233,7 @@ async def _assemble(
     replica.start()
     await network.start()
     stack.push_async_exit(_farewell(network))
+    pruning.start()
     Reporting(
         replica=replica,
         connections=connections,
@@ -273,6 +277,21 @@ def _log_start(config: Config, genesis: Genesis, replica: Replica, network: Netw
     )
     if voting is not None and voting.engine.observing is not None:
         _log.warning("observing", reason=voting.engine.observing)
+
+
+def _follow(
+    replica: Replica, indexer: Indexer[bytes] | None, index: Index | None, history: History | None
+) -> dict[Thread, Kept]:
+    """Begin to derive what this node keeps beside the chain."""
+    derived: dict[Thread, Kept] = {}
+    if index is not None and indexer is not None:
+        derived[Thread.INDEX] = index, indexer
+    if history is not None:
+        follower = history_indexer(runtime=replica.runtime, store=replica.store, index=history, registry=CITY)
+        derived[Thread.HISTORY] = history, follower
+    for _, follows in derived.values():
+        follows.follow(replica.decided_hooks)
+    return derived
 
 
 def _open_engine(config: Config) -> Engine:

@@ -16,6 +16,7 @@ from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.proving import Prover
+from cccnode.node.pruning import Pruning
 from cccnode.rpc.backend import (
     DECIDED,
     AccountHistory,
@@ -49,10 +50,10 @@ from cccnode.types.errors import (
     NOT_SIGNING_JOURNAL_LOST,
     OBSERVER,
     POOL_NOT_READY,
-    PRUNED,
     RESTART_NOT_ACCEPTED,
     SAFETY_ALARM,
     ErrorSpec,
+    Fault,
     fault,
 )
 from cccnode.types.finality import Anchor, EpochLink
@@ -76,6 +77,8 @@ FREE_BYTES_MIN = 64 * 1024 * 1024
 """Less free space than this and the node reports that it is not ready, before a write fails."""
 INDEX_BEHIND_BLOCKS = 200
 """An index that lags so far is reported."""
+KEEPERS_SHOWN = 4
+"""Nodes named that keep what this one does not."""
 STALLED_MS = 10_000
 """A view that lasts so long, with something to do, has too few voters: twenty times its time-out."""
 _SAYS_LITTLE = frozenset({NET_UNREACHABLE, NET_CLOSED, NET_SILENT})
@@ -108,7 +111,9 @@ class Service:
         self._replica, self._connections = replica, connections
         self._index, self._indexer, self._history = index, indexer, history
         self._chain_name = genesis.document.name
-        self._prover = Prover(replica.store)
+        self._prover = Prover(replica.store, self._pruned)
+        self.pruning: Pruning | None = None
+        """Set by whoever assembles a node that prunes."""
         replica.decided_hooks.append(lambda _: self._prover.wake())
         self._organisation, self._registered, self._data = organisation, registered, data
         since = replica.store.meta(RECEIPTS_FROM)
@@ -191,14 +196,20 @@ class Service:
             return False  # It may have been decided before this node began, at a snapshot.
         # It may have been decided early in its life, before the window began: then the index knows, if it reaches there
         indexed = self._indexer.height if self._indexer is not None else 0
-        return indexed >= window.first_height - 1
+        return indexed >= window.first_height - 1 and valid_until_ms - window.lifetime_ms >= self._index_from_ms()
+
+    def _index_from_ms(self) -> int:
+        """The header time from which on the index knows what was decided."""
+        earliest = self._index.earliest if self._index is not None else 0
+        header = self._replica.store.header(earliest) if earliest else None
+        return 0 if header is None else header.time_ms
 
     def _indexed(self, tx_id: bytes) -> Decision | None:
         found = self._index.lookup(tx_id) if self._index is not None else None
         if found is None:
             return None
         height, position = found
-        receipts = self._replica.store.receipts(height)
+        receipts = self.receipts(height)
         if receipts is None:
             return None
         return Decision(height=height, position=position, code=decode_trusted(Receipt, receipts[position]).code)
@@ -209,8 +220,7 @@ class Service:
         found = replica.decision(tx_id) or self._indexed(tx_id)
         if found is None:
             return None
-        block = replica.store.block(found.height)
-        receipts = replica.store.receipts(found.height)
+        block, receipts = self.block(found.height), self.receipts(found.height)
         if block is None or receipts is None:
             return None
         # Receipts skip what was not decided, so it stands at its receipt's position or a little behind it.
@@ -242,7 +252,10 @@ class Service:
 
     def header(self, height: int) -> Header | None:
         """See `Backend`."""
-        return self._replica.store.header(height)
+        header = self._replica.store.header(height)
+        if header is None and height <= self._replica.chain.height:
+            raise self._pruned(height, self._replica.store.earliest.headers)
+        return header
 
     def block(self, height: int) -> FinalBlock | None:
         """See `Backend`."""
@@ -251,12 +264,25 @@ class Service:
             return None
         block = store.block(height)
         if block is None and height > 0:
-            raise fault(PRUNED, height=height, earliest=store.blocks.first)
+            raise self._pruned(height)
         return block if height > 0 else None
 
     def receipts(self, height: int) -> Sequence[bytes] | None:
         """See `Backend`."""
-        return self._replica.store.receipts(height)
+        receipts = self._replica.store.receipts(height)
+        if receipts is None and height <= self._replica.chain.height:
+            raise self._pruned(height, self._replica.store.receipts_from)
+        return receipts
+
+    def _pruned(self, height: int, earliest: int | None = None) -> Fault:
+        """The error for a height that is not kept here, with the nodes that may have it."""
+        refusal = self._replica.store.pruned(height, earliest)
+        keepers = set(self._replica.catch_up.keepers(height))
+        known = [
+            f"{peer.node_key.hex()}@{peer.listen or peer.address}" for peer in self.peers() if peer.node_key in keepers
+        ]
+        refusal.values["ask"] = known[:KEEPERS_SHOWN] or "an archive node"
+        return refusal
 
     def record(self) -> EpochRecord:
         """See `Backend`."""
@@ -331,6 +357,8 @@ class Service:
             peers=len(self._connections.connected()),
             behind=self.behind(),
             mempool=len(replica.mempool),
+            earliest=self.pruning.earliest if self.pruning is not None else {"blocks": store.earliest_height},
+            usage=self.pruning.usage if self.pruning is not None else {},
             reasons=reasons,
             snapshot=self._snapshot(),
         )
@@ -391,6 +419,9 @@ class Service:
             reasons.append(alone)
         if (behind := self.behind()) > BEHIND_BLOCKS:
             reasons.append(Reason(spec=BEHIND, values={"blocks": behind}))
+            if (lacking := replica.catch_up.unobtainable()) is not None:
+                missing = self._pruned(*lacking)
+                reasons.append(Reason(spec=missing.spec, values=missing.values))
         if (skew := self._skew_ms()) is not None and abs(skew) > SKEW_MS:
             reasons.append(Reason(spec=CLOCK_SKEW, values={"milliseconds": skew}))
         if (lag := self.index_lag()) > INDEX_BEHIND_BLOCKS:

@@ -2,7 +2,7 @@
 
 The node (`cccnode.node`) implements it; tests put a fake in its place.  Everything runs on the node's event loop.
 A plain method answers at once from memory or one disk read and never blocks longer than a few milliseconds; only
-`submit` and `wait` are awaited.  A method may raise `Fault` (for example `rpc/PRUNED`); the RPC turns it into the
+`submit` and `wait` are awaited.  A method may raise `Fault` (for example `storage/PRUNED`); the RPC turns it into the
 error envelope.  Reads see the last applied height.
 """
 
@@ -155,6 +155,10 @@ class Status:
     """Blocks between the newest height that peers report and the applied one; 0 at the tip."""
     mempool: int
     """Transactions waiting here."""
+    earliest: Mapping[str, int] = field(default_factory=dict)
+    """The lowest height that is kept, for each kind of data."""
+    usage: Mapping[str, int] = field(default_factory=dict)
+    """Bytes on the disk, for each kind of data, as of some seconds ago."""
     reasons: Sequence[Reason] = ()
     """Why the state is not simply `validating`; empty when all is well."""
     snapshot: "SnapshotProgress | None" = None
@@ -201,10 +205,13 @@ class Backend(Protocol):
         """
 
     def tx_status(self, tx_id: bytes, valid_until_ms: int | None) -> TxStatus:
-        """What is known now."""
+        """What is known now.  Raises `storage/PRUNED` where it was decided and what came of it is kept no more."""
 
     def transaction(self, tx_id: bytes) -> StoredTransaction | None:
-        """A decided transaction through the index; None when there is none (or the index lags)."""
+        """A decided transaction through the index; None when there is none (or the index lags).
+
+        Raises `storage/PRUNED`.
+        """
 
     def account_history(self, account: bytes, before: Place | None, limit: int) -> AccountHistory:
         """What was signed or paid for by an account, or moved something of it, before a place.
@@ -217,13 +224,13 @@ class Backend(Protocol):
         """How the node is."""
 
     def header(self, height: int) -> Header | None:
-        """The final header of an applied height; None above it.  Raises `rpc/PRUNED`."""
+        """The final header of an applied height; None above it.  Raises `storage/PRUNED`."""
 
     def block(self, height: int) -> FinalBlock | None:
-        """The final block of an applied height; None above it and for genesis.  Raises `rpc/PRUNED`."""
+        """The final block of an applied height; None above it and for genesis.  Raises `storage/PRUNED`."""
 
     def receipts(self, height: int) -> Sequence[bytes] | None:
-        """Canonical receipts of an applied block, in order."""
+        """Canonical receipts of an applied block, in order; None above it.  Raises `storage/PRUNED`."""
 
     def record(self) -> EpochRecord:
         """The record of the current epoch."""
@@ -244,14 +251,14 @@ class Backend(Protocol):
         """A decided transaction with its receipt.
 
         Raises:
-            Fault: `rpc/NOT_FOUND`, `rpc/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
+            Fault: `rpc/NOT_FOUND`, `storage/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
         """
 
     async def prove_events(self, height: int, wait_ms: int) -> EventsProof:
         """All receipts of an applied block.
 
         Raises:
-            Fault: `rpc/NOT_FOUND`, `rpc/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
+            Fault: `rpc/NOT_FOUND`, `storage/PRUNED`, `rpc/NOT_PROVABLE` or `rpc/BUSY`.
         """
 
     def epoch_ends(self, first: int, count: int) -> Sequence[EpochLink]:
@@ -264,7 +271,7 @@ class Backend(Protocol):
         """That a block lies in the history of a header of this node; None: it lies above.
 
         Raises:
-            Fault: `rpc/PRUNED`.
+            Fault: `storage/PRUNED`.
         """
 
     def peers(self) -> Sequence[PeerInfo]:

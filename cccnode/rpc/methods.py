@@ -203,6 +203,8 @@ def status_json(status: Status) -> Json:
         "peers": status.peers,
         "behind": status.behind,
         "mempool": status.mempool,
+        "earliest": {kind: decimal_text(height) for kind, height in status.earliest.items()},
+        "usage_bytes": {kind: decimal_text(size) for kind, size in status.usage.items()},
         "reasons": [envelopes.reason_object(reason.spec, reason.values) for reason in status.reasons],
         "snapshot": None if status.snapshot is None else _progress_json(status.snapshot),
     }

@@ -16,7 +16,7 @@ from cccnode.types.certificate import Certificate
 from cccnode.types.vote import Kind
 from p2p.events import BadBlocks, Deliver, Punish, Serve, Tip
 from p2p.frames import Channel
-from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_PER_REQUEST_MAX, Blocks
+from p2p.messages import BLOCKS_PER_REPLY_MAX, BLOCKS_PER_REQUEST_MAX, Blocks, Kept
 from p2p.pulls import AHEAD_HEIGHTS
 from p2p.scores import Offence
 from tests.driver.support import ALICE, BOB, Audited, FakeLinks
@@ -350,18 +350,21 @@ def test_certificates_of_another_epoch_s_validators() -> None:
 class ServingBench:
     """Blocks of a made-up store of a given size."""
 
-    def __init__(self, blocks: list[FinalBlock]) -> None:
+    def __init__(self, blocks: list[FinalBlock], earliest: int = 1) -> None:
         self.world = World(1)
         self.links = FakeLinks()
+        self.earliest = earliest
         self.reads: list[int] = []
         store = self
 
         class _Store:
+            earliest_height = self.earliest
+
             applied = type("Applied", (), {"height": len(blocks)})()
 
             def block_raw(self, height: int) -> bytes | None:
                 store.reads.append(height)
-                return encode(blocks[height - 1]) if 0 < height <= len(blocks) else None
+                return encode(blocks[height - 1]) if earliest <= height <= len(blocks) else None
 
         self.serving = Serving(runtime=NodeRuntime(self.world), links=self.links, store=_Store())
 
@@ -385,6 +388,18 @@ def test_an_answer_ends_with_a_certified_block() -> None:
     bench.ask(8, 5)
 
     assert [6, 6, 1, 0] == bench.answers()
+
+
+def test_what_is_pruned_is_said_so() -> None:
+    """Whoever asks for less than is kept hears from which height on there is something."""
+    bench = ServingBench(list(chain()[:6]), earliest=4)
+    bench.ask(3, 2)
+    bench.ask(4, 2)
+    bench.world.run_until(1_000)
+
+    first, second = (payload for _, channel, payload in bench.links.sent if channel is Channel.BLOCK)
+    assert Kept(1, 4) == decode(Kept, first)
+    assert 2 <= len(decode(Blocks, second).blocks)
 
 
 def test_an_answer_is_bounded() -> None:

@@ -120,7 +120,7 @@ async def test_few_may_wait(network: SignedCouncil, monkeypatch: pytest.MonkeyPa
 
 
 async def test_what_is_no_longer_kept(network: SignedCouncil, monkeypatch: pytest.MonkeyPatch) -> None:
-    """rpc/PRUNED names the first height that is kept; paths need nothing older than the block itself."""
+    """storage/PRUNED names the first height that is kept; paths need nothing older than the block itself."""
     store, prover = network.replica().store, Prover(network.replica().store)
     found = stored(network, network.sent[0])
     kept = type(store).applied_at

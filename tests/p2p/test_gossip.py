@@ -36,6 +36,7 @@ from p2p.messages import (
     Blocks,
     BlocksRequest,
     Forward,
+    Kept,
     write,
 )
 from p2p.overlay import SERVED_PER_SECOND_MAX, GossipConfig
@@ -49,6 +50,7 @@ CHANNELS = {
     Addresses: Channel.CONTROL,
     Announce: Channel.CONTROL,
     Blocks: Channel.BLOCK,
+    Kept: Channel.BLOCK,
     BlocksRequest: Channel.BLOCK,
     Forward: Channel.TX,
 }
@@ -226,6 +228,33 @@ def test_pruned_or_missing_blocks_are_asked_elsewhere():
     effects = node.hear(PEERS[1], Blocks(request.number, ()))
     assert [peer for peer, request in requests(effects) if request.first == 1] in ([PEERS[2]], [])
     assert node.gossip._pulls._gap()[0] > 64
+
+
+def test_who_has_pruned_says_so():
+    """A named answer: whoever gave it is asked only for what it keeps, without an offence, and another for the rest."""
+    node = Node(links=PEERS[:2])
+    [(_, request)] = requests(node.announce(PEERS[0], 100))
+    effects = node.hear(PEERS[0], Kept(request.number, 40))
+    assert only(effects, Punish) == []
+    assert requests(effects) == []
+    assert node.gossip.unobtainable() == (1, 40)
+    assert node.gossip.keepers(39) == []
+    assert node.gossip.keepers(40) == [PEERS[0]]
+    effects = node.announce(PEERS[1], 100)
+    asked = [(peer, request.first) for peer, request in requests(effects)]
+    assert asked[0] == (PEERS[1], 1)
+    assert all(first >= 40 for peer, first in asked if peer == PEERS[0])
+    assert node.gossip.unobtainable() is None
+    assert node.gossip.keepers(1) == [PEERS[1]]
+
+
+def test_false_answers_about_pruning_are_offences():
+    """Nobody may say that it pruned what nobody asked it for, or what it says it keeps."""
+    node = Node(links=PEERS[:1])
+    [(_, request)] = requests(node.announce(PEERS[0], 100))
+    for answer in (Kept(request.number + 1, 40), Kept(request.number, request.first)):
+        (punish,) = only(node.hear(PEERS[0], answer), Punish)
+        assert punish.offence is Offence.UNSOLICITED
 
 
 def test_validator_lets_consensus_be_first():

@@ -171,7 +171,7 @@ async def test_pruned_height(rpc: _Rpc, monkeypatch: pytest.MonkeyPatch) -> None
         raise fault(errors.PRUNED, height=height)
 
     monkeypatch.setattr(rpc.node, "block", pruned)
-    assert (await rpc.error("chain_block", ["1"]))["data"]["name"] == "rpc/PRUNED"
+    assert (await rpc.error("chain_block", ["1"]))["data"]["name"] == "storage/PRUNED"
 
 
 async def test_submit_to_a_node_that_is_not_ready(rpc: _Rpc, monkeypatch: pytest.MonkeyPatch) -> None:

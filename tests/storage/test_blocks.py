@@ -179,3 +179,68 @@ def test_crash_keeps_what_was_synced(syncs, seed):
     last = blocks.last or 0
     assert synced <= last <= len(syncs)
     assert contents(blocks) == {height: raw(height) for height in range(1, last + 1)}
+
+
+def test_files_end_by_size_too():
+    """A file ends once it is a part of all that is kept, between a least and a most size; names are first heights."""
+    disk = MemoryDisk()
+    blocks = opened(disk, segment_heights=1_000, segment_bytes=(100, 2_000))
+    for height in range(5, 2_001):
+        blocks.append(height, raw(height))
+        if height % 7 == 0:
+            blocks.sync()
+    blocks.sync()
+    starts = sorted(int(name[:-4]) for name in disk.list(FOLDER) if name.endswith("seg"))
+    sizes = [disk.size(f"{FOLDER}/{start:010d}.seg") for start in starts]
+    assert {0, 1_000, 2_000} <= set(starts)
+    assert 100 <= min(sizes[:-1]) < max(sizes) < 2_100
+    assert sizes[3] < 200 < sizes[-10]
+    again = opened(disk, segment_heights=1_000, segment_bytes=(100, 2_000))
+    assert (again.first, again.last, again.size) == (5, 2_000, blocks.size) == (5, 2_000, sum(sizes))
+    assert all(again.read(height) == raw(height) for height in range(5, 2_001))
+
+
+def test_old_files_are_read_on():
+    """Files that end at multiples alone, as an older program wrote them, are as good as others."""
+    disk = filled(1, 35)
+    blocks = opened(disk, segment_bytes=(1, 60))
+    for height in range(36, 60):
+        blocks.append(height, raw(height))
+        blocks.sync()
+    assert contents(opened(disk, segment_bytes=(1, 60))) == {height: raw(height) for height in range(1, 60)}
+    assert len([name for name in disk.list(FOLDER) if name.endswith("seg")]) > 6
+
+
+def test_what_was_to_go_goes_unread():
+    """Files below the mark are removed at opening, however damaged; an index alone is removed too."""
+    disk = filled(1, 35)
+    disk.truncate(f"{FOLDER}/0000000000.seg", 3)
+    disk.remove(f"{FOLDER}/0000000010.idx")
+    disk.replace_file(f"{FOLDER}/0000000005.idx", b"left")
+    blocks = opened(disk, earliest=20)
+    assert contents(blocks) == {height: raw(height) for height in range(20, 36)}
+    assert sorted(disk.list(FOLDER)) == [f"00000000{n}.{kind}" for n in (20, 30) for kind in ("idx", "seg")]
+
+
+def test_forgotten_is_not_read(tmp_path):
+    """What is forgotten is not read any more; whoever read it in that moment, in another thread, gets nothing."""
+    disk = RealDisk(tmp_path)
+    filled(1, 35, disk)
+    blocks = opened(disk)
+    assert blocks.starts_after(9) == blocks.next_start() == 10
+    gone = blocks.forget_below(25)
+    assert (gone, blocks.first, blocks.read(19)) == ([0, 10], 20, None)
+    assert disk.exists(f"{FOLDER}/0000000000.seg")
+    assert sum(blocks.removing(gone)) > 0
+    assert not disk.exists(f"{FOLDER}/0000000000.seg")
+    blocks._starts.insert(0, 10)
+    blocks._first = 10  # As another thread saw it a moment ago.
+    size = disk.size
+
+    def late(path):
+        blocks._first = 20
+        return size(path)
+
+    disk.size = late
+    assert blocks.read(15) is None
+    disk.close()

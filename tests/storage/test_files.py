@@ -172,3 +172,17 @@ def test_memory_engine_refuses_after_a_failure():
     engine.crash(Random(0))
     engine.write([(b"a", b"1")], sync=True)
     assert list(engine.iterate(b"")) == [(b"a", b"1")]
+
+
+def test_usage(disk):
+    """What a folder takes on the disk, folders inside it included; what is cut or removed takes nothing any more."""
+    assert disk.usage("top") == 0
+    disk.append("top/a", bytes(100_000))
+    disk.append("top/sub/b", bytes(100_000))
+    for path in ("top/a", "top/sub/b"):
+        disk.seal(path)
+    assert 200_000 <= disk.usage("top") < 220_000
+    disk.truncate("top/a", 10)
+    assert 100_000 <= disk.usage("top") < 120_000
+    disk.remove("top/sub/b")
+    assert disk.usage("top") < 10_000

@@ -120,3 +120,31 @@ def test_engines_begin_where_they_are_told(make, tmp_path):
         assert [key for key, _ in engine.iterate(b"b", start=start)] == expected
     assert [key for key, _ in engine.iterate(b"b", start=b"b6")] == []
     engine.close()
+
+
+def test_pruning(tmp_path):
+    """What happened below a height is forgotten in short steps, shown no more at once, and the rest stays."""
+    for history in (History(MemoryEngine()), open_history(tmp_path / "history")):
+        history.add([(height, [(tx(height), ACCOUNTS[: 1 + height % 4])]) for height in range(1, 101)])
+        steps = history.prune(60)
+        next(steps)
+        assert history.earliest == history.first_height == 60
+        for account in ACCOUNTS:
+            assert all(height >= 60 for (height, _), _ in history.page(account, limit=1_000))
+        assert sum(steps) >= 0
+        assert len(list(history._engine.iterate(b""))) == 1 + sum(1 + height % 4 for height in range(60, 101))
+        assert [height for (height, _), _ in history.page(ACCOUNTS[0], limit=3)] == [100, 99, 98]
+        history.close()
+    again = open_history(tmp_path / "history")
+    assert (again.first_height, again.indexed_height) == (60, 100)
+    again.begin(150)
+    again.add([(150, [])])
+    assert (again.first_height, again.indexed_height) == (150, 150)
+    again.close()
+
+
+def test_nothing_to_prune():
+    """A history that holds nothing yet is left alone."""
+    history = History(MemoryEngine())
+    assert list(history.prune(5)) == []
+    assert history.indexed_height is None

@@ -154,3 +154,18 @@ def test_a_killed_writer_loses_nothing(tmp_path):
         assert len(list(store.unapplied())) <= 1
         engine.close()
         disk.close()
+
+
+def test_compaction_gives_space_back(tmp_path):
+    """Deleted rows are gone from the disk once their range is compacted."""
+    disk, engine = RealDisk(tmp_path), LevelDB(tmp_path / "state")
+    rng = Random(1)
+    for part in range(40):
+        engine.write([(b"a%06d" % (100 * part + row), rng.randbytes(5_000)) for row in range(100)], sync=False)
+    engine.compact(b"a", b"b")
+    before = disk.usage("state")
+    engine.write([(b"a%06d" % row, None) for row in range(3_500)], sync=True)
+    engine.compact(b"a", b"b")
+    assert disk.usage("state") < before / 3
+    assert engine.get(b"a003600") is not None
+    engine.close()
