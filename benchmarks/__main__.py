@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import block_validation, catch_up, consensus, memory, network, page, signatures, state_commit
+from benchmarks import block_validation, catch_up, consensus, export, memory, network, page, signatures, state_commit
 from benchmarks.report import Benchmark, emit
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -16,6 +16,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     network.BENCHMARK,
     catch_up.BENCHMARK,
     memory.BENCHMARK,
+    export.BENCHMARK,
     page.BENCHMARK,
 )
 

@@ -29,6 +29,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "cccnode.cli.evidence:evidence",
         "Proofs in a file: export, verify. Validators that voted twice.",
     ),
+    "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show."),
     "version": ("cccnode.cli.node:version", "The version of this program."),
