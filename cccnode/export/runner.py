@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from cccnode.client import Client, ClientError
 from cccnode.export.database import Database, Range, complete_until
 from cccnode.export.rows import Rows
-from cccnode.types.errors import BAD_ANSWER, UNREACHABLE, Fault, fault
+from cccnode.types.errors import BAD_ANSWER, EXPORT_TAKEN, UNREACHABLE, Fault, fault
 
 T = TypeVar("T")
 
@@ -23,6 +23,8 @@ PART_BLOCKS: Final = 128
 LANES_MAX: Final = 32
 POLL_S: Final = 0.2
 """Between two questions for the tip, when there is nothing to write."""
+SURPRISES_MAX: Final = 8
+"""Cursors that may stand elsewhere than they were read; more, and another exporter is at work."""
 AGAIN_S: Final = 1.0
 """Before a node that does not answer is asked again."""
 
@@ -56,6 +58,7 @@ class Exporter:
         self._client, self._database, self._lanes = client, database, lanes
         self._first, self._until, self._waiting = first, until, waiting
         self.done = Done()
+        self._surprises = 0
 
     async def run(self) -> None:
         """Export until it is stopped, or up to `until`.
@@ -116,7 +119,17 @@ class Exporter:
                 rows.add(block)
             except (KeyError, TypeError, ValueError, Fault) as error:
                 raise fault(BAD_ANSWER, url=self._client.url, height=height, why=str(error)) from error
-        after = await self._database.write(row, rows)
+        try:
+            after = await self._database.write(row, rows)
+        except Fault as taken:
+            if taken.spec is not EXPORT_TAKEN or self._surprises == SURPRISES_MAX:
+                raise
+            # The last words of one that was killed: what a server still had from it was committed meanwhile.
+            self._surprises += 1
+            now = [known for known in await self._database.ranges() if known.first == row.first]
+            if not now or now[0].last != row.last:
+                raise
+            return now[0]
         self.done.rows += rows.count
         self.done.blocks += rows.blocks
         return after

@@ -9,9 +9,10 @@ import pytest
 
 from cccnode.client import ClientError
 from cccnode.export import runner
-from cccnode.export.database import Database
+from cccnode.export.database import Database, Range
+from cccnode.export.rows import Rows
 from cccnode.export.runner import Exporter, divided, lag
-from cccnode.types.errors import BAD_ANSWER, NOT_FOUND, Fault
+from cccnode.types.errors import BAD_ANSWER, EXPORT_TAKEN, NOT_FOUND, Fault
 from storage.store import Store
 from tests.export.support import FakeClient, chain, database, fetch, index_of, refusal
 
@@ -132,3 +133,27 @@ def test_division(monkeypatch: pytest.MonkeyPatch) -> None:
     assert divided(5, 27, 4) == [(5, 15), (16, 27)]
     assert divided(1, 19, 4) == []
     assert divided(9, 3, 4) == []
+
+
+async def test_somebody_else_writes(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cursor that moved is read again, a few times; then export/TAKEN ends the run, and no row is there twice."""
+    last = store.applied.height
+    async with database(tmp_path / "x.db") as made:
+        write, ahead = made.write, 3
+
+        async def slow(at: Range, rows: Rows) -> Range:
+            nonlocal ahead
+            if ahead:
+                ahead -= 1
+                await write(at, rows)  # By the other one, just before.
+            return await write(at, rows)
+
+        monkeypatch.setattr(made, "write", slow)
+        await Exporter(client=FakeClient(store), database=made, lanes=1, until=last).run()
+        assert index_of(store) == await exported(made)
+    async with database(tmp_path / "y.db") as made:
+        monkeypatch.setattr(runner, "SURPRISES_MAX", 0)
+        write, ahead = made.write, 1
+        monkeypatch.setattr(made, "write", slow)
+        with pytest.RaisesGroup(pytest.RaisesExc(Fault, match=EXPORT_TAKEN.name)):
+            await Exporter(client=FakeClient(store), database=made, lanes=1, until=last).run()
