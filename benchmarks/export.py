@@ -65,13 +65,14 @@ async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Gene
     signers = Signers(chain=genesis.chain, signers=options.signers, accounts=accounts)
     load = Load([node.rpc for node in nodes], probe_every=1_000_000)
     try:
-        await load.open_loop(signers.sign(options.transactions, options.batch), options.fill_rate)
+        old = signers.sign(options.transactions, options.batch, options.fill_rate)
+        await load.open_loop(old, options.fill_rate)
         await load.answered()
         if not await watch.idle(_DRAIN_S):
             raise RuntimeError(f"the load was not decided within {_DRAIN_S} s; a lower --fill-rate may help")
         following = _Following(options, watch, target)
         figures = await following.fill()
-        batches = signers.sign(round(options.rate * options.seconds), options.batch)
+        batches = signers.sign(round(options.rate * options.seconds), options.batch, options.rate)
         figures |= await following.follow(load.open_loop(batches, options.rate))
         figures["refused"] = load.sent.refused
     finally:
@@ -166,10 +167,7 @@ class _Following:
         engine = await self._engine()
         try:
             async with engine.transaction() as session:
-                return [
-                    int((await session.fetch(f"SELECT count(*) FROM {name}"))[0][0])
-                    for name in COLUMNS
-                ]
+                return [int((await session.fetch(f"SELECT count(*) FROM {name}"))[0][0]) for name in COLUMNS]
         finally:
             await engine.close()
 

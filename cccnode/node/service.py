@@ -303,12 +303,13 @@ class Service:
 
     def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
         """See `Backend`."""
-        return self._applied_height(), self._replica.store.state.nodes(min(level, self._depth), first, count)
+        state = self._replica.store.state
+        return self._applied_height(), state.nodes(min(level, state.depth), first, count)
 
     def state_bucket(self, bucket: int) -> tuple[int, Mapping[bytes, bytes]]:
         """See `Backend`."""
-        known = bucket >> self._depth == 0
-        return self._applied_height(), self._replica.store.state.listing(bucket) if known else {}
+        state = self._replica.store.state
+        return self._applied_height(), state.listing(bucket) if bucket >> state.depth == 0 else {}
 
     def state_group(self, group: bytes) -> tuple[int, Mapping[bytes, bytes]]:
         """See `Backend`."""

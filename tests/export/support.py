@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cccnode.city import CITY
-from cccnode.client import ClientError, _local
+from cccnode.client import ClientError
+from cccnode.client.calls import local_error
 from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
@@ -49,7 +50,7 @@ class FakeClient:
 
 
 def refusal(spec: Any) -> ClientError:
-    return _local(spec)
+    return local_error(spec)
 
 
 def block(store: Store, height: int) -> Any:

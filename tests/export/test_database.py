@@ -11,7 +11,15 @@ from cccnode.export.postgres import PostgresEngine, _numbered, without_password
 from cccnode.export.rows import Rows
 from cccnode.export.schema import COLUMNS, MIGRATIONS, VERSION
 from cccnode.export.sqlite import SqliteEngine
-from cccnode.types.errors import EXPORT_DRIVER, EXPORT_OTHER_CHAIN, EXPORT_SCHEMA, EXPORT_TAKEN, EXPORT_TARGET, ErrorSpec, Fault
+from cccnode.types.errors import (
+    EXPORT_DRIVER,
+    EXPORT_OTHER_CHAIN,
+    EXPORT_SCHEMA,
+    EXPORT_TAKEN,
+    EXPORT_TARGET,
+    ErrorSpec,
+    Fault,
+)
 from tests.export.support import CHAIN, block, chain, database, fetch
 
 
