@@ -8,24 +8,27 @@ import re
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cccnode.client import Client
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import CCCNODE, ROOT, Network, height, run
 from tests.end_to_end.waiting import until
 from tests.support import postgres
 
 KILLS = 20
+OLD_BLOCKS = 300
+"""Decided before the first exporter starts: enough for several ranges at a time."""
 SOONEST, LATEST = 5, 20
 """Tenths of a second that an exporter lives: from before its first row to well behind it."""
 QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "how-to-export.md").read_text(encoding="utf-8"), re.DOTALL)
 
-Ask = Callable[[str], Sequence[tuple[Any, ...]]]
+Ask = Callable[[str], Awaitable[Sequence[tuple[Any, ...]]]]
 
 
 def exporter(network: Network, target: str, *words: str) -> "subprocess.Popen[bytes]":
@@ -52,6 +55,7 @@ async def killed_again_and_again(network: Network, target: str) -> None:
         load = Load(network, clients, [0])
         load.at_once = 20
         async with load.running():
+            await until(lambda: _reaches(clients[0], OLD_BLOCKS), "there are old blocks")
             for _ in range(KILLS):
                 process = exporter(network, target, "--lanes", "3")
                 await passes(rng.randint(SOONEST, LATEST))
@@ -64,6 +68,10 @@ async def killed_again_and_again(network: Network, target: str) -> None:
         run, "export", "run", "--node", network.node(0).rpc, "--to", target, "--until", str(last)
     )
     assert done.returncode == 0, done.stderr
+
+
+async def _reaches(client: Client, least: int) -> bool:
+    return await height(client) >= least
 
 
 async def index(network: Network) -> list[tuple[str, int, int]]:
@@ -83,16 +91,17 @@ async def index(network: Network) -> list[tuple[str, int, int]]:
 
 async def is_whole(network: Network, ask: Ask) -> None:
     """Rows equal the index; no height is missing, and every example of the manual gives an answer."""
-    rows = await asyncio.to_thread(ask, "SELECT tx_id, height, position FROM transactions")
-    last = ask("SELECT max(height) FROM blocks")[0][0]
+    rows = await ask("SELECT tx_id, height, position FROM transactions")
+    last = (await ask("SELECT max(height) FROM blocks"))[0][0]
     own = [row for row in await index(network) if row[1] <= last]
     assert own
     assert sorted(rows) == own
-    assert ask("SELECT count(*), min(height) FROM blocks") == [(last, 1)]
-    assert ask("SELECT count(*) FROM receipts WHERE tx_id IS NOT NULL") == [(len(own),)]
-    assert ask("SELECT count(*) FROM events WHERE name = 'transfer'") == [(len(own),)]
+    assert await ask("SELECT count(*), min(height) FROM blocks") == [(last, 1)]
+    assert await ask("SELECT count(*) FROM receipts WHERE tx_id IS NOT NULL") == [(len(own),)]
+    assert await ask("SELECT count(*) FROM events WHERE name = 'transfer'") == [(len(own),)]
     assert len(QUERIES) >= 6
-    answers = [ask(query) for query in QUERIES]
+    assert (await ask("SELECT count(*) FROM ranges"))[0][0] > 2, "ranges were filled at the same time"
+    answers = [await ask(query) for query in QUERIES]
     assert answers[0] == [(last,)]
     received = answers[4]
     assert sum(row[1] for row in received) == len(own)
@@ -106,7 +115,11 @@ async def test_sqlite(networks: Callable[..., Network], tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
     await killed_again_and_again(city, f"sqlite:{path}")
     with closing(sqlite3.connect(path)) as connection:
-        await is_whole(city, lambda sql: connection.execute(sql).fetchall())
+
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
+            return connection.execute(sql).fetchall()
+
+        await is_whole(city, ask)
     taken = run("export", "run", "--node", city.node(0).rpc, "--to", f"sqlite:{city.node(0).log}", "--output", "json")
     assert json.loads(taken.stdout)["error"]["name"] == "export/TARGET"
 
@@ -118,26 +131,12 @@ async def test_postgresql(networks: Callable[..., Network]) -> None:
     with postgres.server() as url:
         city.start(0)
         await killed_again_and_again(city, url)
+        connection = await postgres.connect(url)
+        try:
 
-        def ask(sql: str) -> list[tuple[Any, ...]]:
-            return asyncio.run(_fetch(url, sql))
+            async def ask(sql: str) -> list[tuple[Any, ...]]:
+                return [tuple(row) for row in await connection.fetch(sql)]
 
-        await is_whole(city, lambda sql: _in_thread(ask, sql))
-
-
-def _in_thread(ask: Ask, sql: str) -> Sequence[tuple[Any, ...]]:
-    """An event loop of its own for one query."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - one use
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(ask, sql).result()
-
-
-async def _fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
-    import asyncpg  # noqa: PLC0415 - an extra
-
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(sql)]
-    finally:
-        await connection.close()
+            await is_whole(city, ask)
+        finally:
+            await connection.close()

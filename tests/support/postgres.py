@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -53,3 +54,10 @@ def _run(folder: Path, *words: object) -> None:
     with (folder / "out").open("wb") as out:
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, check=False)
     assert ended.returncode == 0, (folder / "out").read_text()
+
+
+async def connect(url: str) -> Any:
+    """A connection of asyncpg, which is an extra."""
+    import asyncpg  # noqa: PLC0415 - absent where the extra is not installed
+
+    return await asyncpg.connect(url)
