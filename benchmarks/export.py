@@ -26,6 +26,7 @@ from genesis.document import Genesis
 
 _POLL_S: Final = 0.1
 _DRAIN_S: Final = 120
+_TRIES: Final = 10
 _EXPORT_S: Final = 900
 _SQLITE: Final = "sqlite:"
 
@@ -68,10 +69,10 @@ async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Gene
         old = signers.sign(options.transactions, options.batch, options.fill_rate)
         await load.open_loop(old, options.fill_rate)
         await load.answered()
-        if not await watch.idle(_DRAIN_S):
-            raise RuntimeError(f"the load was not decided within {_DRAIN_S} s; a lower --fill-rate may help")
+        await _decided(watch, load)
         following = _Following(options, watch, target)
         figures = await following.fill()
+        figures["missing"] = len(load.sent.acknowledged) - figures["transactions"]
         batches = signers.sign(round(options.rate * options.seconds), options.batch, options.rate)
         figures |= await following.follow(load.open_loop(batches, options.rate))
         figures["refused"] = load.sent.refused
@@ -81,6 +82,20 @@ async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Gene
         watch.close()
     table("export", ("figure", ""), [(name, str(value)) for name, value in figures.items()])
     return figures
+
+
+async def _decided(watch: Watch, load: Load) -> None:
+    """Wait until everything acknowledged is in a block.
+
+    Raises:
+        RuntimeError: that took too long.
+    """
+    for _ in range(_TRIES):
+        if not await watch.idle(_DRAIN_S):
+            break
+        if (await watch.chain()).totals[-1] >= len(load.sent.acknowledged):
+            return
+    raise RuntimeError(f"the load was not decided within {_DRAIN_S} s; a lower --fill-rate may help")
 
 
 class _Following:
@@ -117,13 +132,15 @@ class _Following:
         process = await self._start()
         database = Database(await self._engine())
         seen: dict[int, float] = {}
+        highest = await self._tip()
         behind: list[float] = []
         late: list[float] = []
         driving = asyncio.create_task(load)
         try:
             while not driving.done() or seen:
                 tip, now = await self._tip(), time.monotonic()
-                seen.update((height, now) for height in range(max(seen, default=tip) + 1, tip + 1))
+                seen.update((height, now) for height in range(highest + 1, tip + 1))
+                highest = tip
                 done, now = complete_until(await database.ranges()), time.monotonic()
                 late += [(now - at) * 1_000 for height, at in seen.items() if height <= done]
                 seen = {height: at for height, at in seen.items() if height > done}
