@@ -91,5 +91,5 @@ $(READY): pyproject.toml constraints.txt setup.py $(wildcard cccnode/crypto/nati
 	fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --no-build-isolation --editable '.[dev,speed]'
+	  --no-build-isolation --editable '.[dev,postgres,speed]'
 	@echo '$(CURDIR)' > $(READY)

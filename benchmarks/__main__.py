@@ -5,7 +5,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import block_validation, catch_up, consensus, join, memory, network, page, signatures, state_commit
+from benchmarks import (
+    block_validation,
+    catch_up,
+    consensus,
+    export,
+    join,
+    memory,
+    network,
+    page,
+    signatures,
+    state_commit,
+)
 from benchmarks.report import Benchmark, emit
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -17,6 +28,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     catch_up.BENCHMARK,
     join.BENCHMARK,
     memory.BENCHMARK,
+    export.BENCHMARK,
     page.BENCHMARK,
 )
 

@@ -132,6 +132,21 @@ class State:
         return self._tree.root
 
     @property
+    def depth(self) -> int:
+        """Levels above the buckets."""
+        return self._depth
+
+    def nodes(self, level: int, first: int, count: int) -> bytes:
+        """Hashes of some nodes of one level of the tree, joined: level 0 are the buckets, level `depth` is the root."""
+        return self._tree.nodes(level, first, count)
+
+    def listing(self, bucket: int) -> dict[bytes, bytes]:
+        """The groups of a bucket with their hashes, ascending by name."""
+        if self._pages[bucket] is None:
+            self._load(bucket)
+        return {group: digest for group, (digest, _) in parse_page(self._pages[bucket] or b"").items()}
+
+    @property
     def cached_bytes(self) -> int:
         """Estimated memory of the cache."""
         return self._held

@@ -38,6 +38,10 @@ class Tree:
         """One node's hash."""
         return bytes(self._levels[level][index << 5 : (index << 5) + 32])
 
+    def nodes(self, level: int, first: int, count: int) -> bytes:
+        """The hashes of some neighbours on one level, joined; none beyond its end."""
+        return bytes(self._levels[level][first << 5 : (first + count) << 5])
+
     def path(self, bucket: int) -> tuple[bytes, ...]:
         """The siblings on the way from a bucket to the root."""
         return tuple(self.node(level, (bucket >> level) ^ 1) for level in range(self.depth))

@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from cccnode.cli import output
+from cccnode.cli.divergence import divergence
 from cccnode.cli.examining import consensus_keys, examine
 from cccnode.cli.options import Options, also_here_but_node, pass_options
 from cccnode.cli.reach import load
@@ -68,15 +69,18 @@ class Answer:
     error: ClientError | None = None
 
 
-@click.command(epilog="Example: cccnode doctor --node 10.0.0.1:27601 --node 10.0.0.2:27601")
+@click.group(invoke_without_command=True, epilog="Example: cccnode doctor --node 10.0.0.1:27601 --node 10.0.0.2:27601")
 @click.option("--node", "nodes", multiple=True, metavar="URL|N", help="Ask this node; several are asked together.")
 @also_here_but_node
 @pass_options
-def doctor(options: Options, nodes: tuple[str, ...]) -> int:
+@click.pass_context
+def doctor(context: click.Context, options: Options, nodes: tuple[str, ...]) -> int:
     """Why the chain, or this node, does not move: which validators, the cause, and what to do next.
 
     Ends with 1 when blocks cannot come (stalled, isolated, not_running).
     """
+    if context.invoked_subcommand is not None:
+        return output.OK
     diagnosis, heard, silent = asyncio.run(_diagnose(options, targets(options, nodes)))
     if options.json:
         output.emit_json(diagnosis)
@@ -84,6 +88,9 @@ def doctor(options: Options, nodes: tuple[str, ...]) -> int:
         for line in _lines(diagnosis, options, heard, silent):
             click.echo(line)
     return output.OK if diagnosis["verdict"] in _WELL else output.FAILED
+
+
+doctor.add_command(divergence)
 
 
 def targets(options: Options, nodes: Sequence[str]) -> list[Target]:

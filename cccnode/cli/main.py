@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "snapshot": ("cccnode.cli.snapshot:snapshot", "Snapshots of the state: create, list, verify, restore."),
     "db": ("cccnode.cli.db:db", "What a node keeps: prune."),
+    "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show."),
     "version": ("cccnode.cli.node:version", "The version of this program."),

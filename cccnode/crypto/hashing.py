@@ -22,6 +22,8 @@ READY: Final = b"ccc/1/ready"
 """Prefix of what a candidate's consensus key signs in a readiness receipt."""
 ROTATE: Final = b"ccc/1/rotate"
 """Prefix of what a new consensus key signs to prove that its organisation holds it."""
+DIVERGENCE: Final = b"ccc/1/divergence"
+"""Prefix of what a node key signs in a report of `cccnode doctor divergence`."""
 
 
 def tagged(tag: bytes, *parts: bytes) -> bytes:

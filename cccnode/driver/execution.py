@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cccnode.codec import encode
 from cccnode.driver.chain import Chain, Roots
 from cccnode.driver.epochs import Epoch, read_record, remember_end, remember_start
-from cccnode.driver.runtime import Runtime
+from cccnode.driver.runtime import Runtime, raise_failure
 from cccnode.driver.stages import Stages
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.registry import Registry
@@ -179,6 +179,9 @@ class Executor:
     def _next(self) -> None:
         if self.busy or not self._queue or self.diverged is not None:
             return
+        if (reason := self._differs(self._queue[0])) is not None:
+            self._stop(self._queue[0], reason)
+            return
         self.busy = True
         work = self._work(self._queue[0])
         self._runtime.call_soon(lambda: self._advance(work))
@@ -189,17 +192,16 @@ class Executor:
             next(work)
         except StopIteration:
             return
-        except Fault as reason:
-            if reason.spec is not DIVERGED:
-                raise  # A damaged disk or a bug: nothing to go on with.
-            self.diverged = reason
-            self._failed(reason)
-            return
         self._runtime.call_soon(lambda: self._advance(work))
+
+    def _stop(self, job: Job, reason: Fault) -> None:
+        """Nothing more is executed.  The block that shows it is kept, so that a restart finds the same at once."""
+        self.diverged = reason
+        self._failed(reason)
+        self._runtime.run_in_writer("store", lambda: self._store.save_block(job.block), raise_failure)
 
     def _work(self, job: Job) -> Iterator[None]:
         runtime, stages, header = self._runtime, self._stages, job.block.header
-        self._compare_roots(job)
         transactions = job.transactions
         if transactions is None:
             coming, self._coming = self._coming, None
@@ -306,19 +308,16 @@ class Executor:
         start = remember_start(header.next_epoch_record_hash, header.height)
         return {**start, **remember_end(header, block.certificate, following)}
 
-    def _compare_roots(self, job: Job) -> None:
-        """A final header that reports other results than ours: this node is wrong and must stop (consensus.md 3.7).
-
-        Raises:
-            Fault: storage/DIVERGED.
-        """
+    def _differs(self, job: Job) -> Fault | None:
+        """storage/DIVERGED where a final header reports other results than ours: this node is wrong and must stop."""
         header = job.block.header
         roots = self._chain.roots_at(header.exec_height)
-        if roots is not None and (roots.state_root, roots.results_root) != (header.state_root, header.results_root):
-            raise fault(
-                DIVERGED,
-                height=header.exec_height,
-                ours=roots.state_root,
-                certified=header.state_root,
-                first_seen_at=header.height,
-            )
+        if roots is None or (roots.state_root, roots.results_root) == (header.state_root, header.results_root):
+            return None
+        return fault(
+            DIVERGED,
+            height=header.exec_height,
+            ours=roots.state_root,
+            certified=header.state_root,
+            first_seen_at=header.height,
+        )

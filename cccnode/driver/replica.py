@@ -352,9 +352,9 @@ class Replica:
             own += transactions
         self._refresh_contacts()
         self._tell_tip()
-        if self.voting is not None:
+        if self.voting is not None and self.executor.diverged is None:  # Else a stored block says so.
             self.voting.start(self._effects)
-        elif own:
+        elif own and self.voting is None:
             self.forwarding.forward(own)
 
     def on_linked(self, peer: bytes, address: str = "") -> None:

@@ -5,7 +5,7 @@ Execution reads the committed state, the duplicate window and the block; it chan
 and a decided one is refused (authority, no effect), fails (fee kept) or succeeds (J4).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -67,15 +67,17 @@ class Execution:
         header: Header,
         transactions: Sequence[Verified],
         record: EpochRecord | None = None,
+        *,
+        overlay: Callable[[StateView], Overlay] = Overlay,
     ) -> None:
         """Begin.  `transactions` are those of the block's batches, joined in the order of the body.
 
-        `record` is the epoch record that the header names.
+        `record` is the epoch record that the header names; another `overlay` may watch what is written.
         """
         self._registry = registry
         self._window = window
         self._transactions = transactions
-        self._state = Overlay(view)
+        self._state = overlay(view)
         self._context = Context(
             self._state, header.height, header.time_ms, registry.module_accounts, header=header, record=record
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ from cccnode.rpc.backend import (
     Phase,
     Place,
     Reason,
+    Results,
     SnapshotProgress,
     Status,
     StoredTransaction,
@@ -320,6 +321,38 @@ class Service:
     def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
         """See `Backend`."""
         return self._prover.history(height, anchor)
+
+    def results(self, height: int) -> Results | None:
+        """See `Backend`."""
+        then = self._replica.store.applied_at(height)
+        if then is None:
+            return None
+        return Results(
+            height=height,
+            block_id=then.block_id,
+            state_root=then.state_root,
+            receipts_root=then.receipts_root,
+            results_root=then.results.root(),
+        )
+
+    def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
+        """See `Backend`."""
+        state = self._replica.store.state
+        return self._applied_height(), state.nodes(min(level, state.depth), first, count)
+
+    def state_bucket(self, bucket: int) -> tuple[int, Mapping[bytes, bytes]]:
+        """See `Backend`."""
+        state = self._replica.store.state
+        return self._applied_height(), state.listing(bucket) if bucket >> state.depth == 0 else {}
+
+    def state_group(self, group: bytes) -> tuple[int, Mapping[bytes, bytes]]:
+        """See `Backend`."""
+        return self._applied_height(), self._replica.store.state.group(group)
+
+    def _applied_height(self) -> int:
+        applied = self._replica.store.applied
+        assert applied is not None, "a running node has a state"
+        return applied.height
 
     # Health ----------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ It stands in for `Service` while the node arrives (`arriving.py`), on the same p
 """
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from cccnode.rpc.backend import (
     Check,
     Place,
     Reason,
+    Results,
     Status,
     StoredTransaction,
     Submitted,
@@ -182,6 +183,22 @@ class Stateless:
         _no_state()
 
     def prove_history(self, height: int, anchor: Anchor) -> HistoryProof | None:
+        """See `Backend`."""
+        _no_state()
+
+    def results(self, height: int) -> Results | None:
+        """See `Backend`."""
+        _no_state()
+
+    def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
+        """See `Backend`."""
+        _no_state()
+
+    def state_bucket(self, bucket: int) -> tuple[int, Mapping[bytes, bytes]]:
+        """See `Backend`."""
+        _no_state()
+
+    def state_group(self, group: bytes) -> tuple[int, Mapping[bytes, bytes]]:
         """See `Backend`."""
         _no_state()
 

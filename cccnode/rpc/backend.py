@@ -184,6 +184,17 @@ class SnapshotProgress:
     """Neighbours that have it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What executing one height gave here, and the root over all results up to it: a result leaf of J1."""
+
+    height: int
+    block_id: bytes
+    state_root: bytes
+    receipts_root: bytes
+    results_root: bytes
+
+
 class Backend(Protocol):
     """A node, as the RPC sees it."""
 
@@ -273,6 +284,18 @@ class Backend(Protocol):
         Raises:
             Fault: `storage/PRUNED`.
         """
+
+    def results(self, height: int) -> Results | None:
+        """What executing a height gave here; None above the applied one."""
+
+    def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
+        """The applied height and the hashes of neighbours on one level of its state tree, joined."""
+
+    def state_bucket(self, bucket: int) -> tuple[int, Mapping[bytes, bytes]]:
+        """The applied height and the groups of a bucket with their hashes, ascending."""
+
+    def state_group(self, group: bytes) -> tuple[int, Mapping[bytes, bytes]]:
+        """The applied height and the items of a group, ascending."""
 
     def peers(self) -> Sequence[PeerInfo]:
         """Connected nodes, sorted by node key."""

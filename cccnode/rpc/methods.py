@@ -4,6 +4,7 @@ A handler gets the backend and its checked parameters and returns JSON values ma
 `Fault` for everything expected.  Reads see the last applied height.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -13,6 +14,7 @@ from msgspec import Meta
 
 from cccnode.codec import encode
 from cccnode.crypto.hashing import ZERO
+from cccnode.crypto.proofs import DEPTH_MAX
 from cccnode.doctor.judging import diagnose
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Query
@@ -27,7 +29,7 @@ from cccnode.types.addresses import account_text
 from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault, fault
-from cccnode.types.limits import RPC_BATCH_MAX, TX_BYTES_MAX
+from cccnode.types.limits import RPC_BATCH_MAX, STATE_KEY_BYTES_MAX, TX_BYTES_MAX
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Hash, Height, Millis
 from cccnode.types.transaction import Transaction, signed_part, transaction_id
@@ -35,6 +37,11 @@ from cccnode.types.validators import EpochRecord, faults, quorum
 
 WAIT_MS_DEFAULT: Final = 10_000
 WAIT_MS_MAX: Final = 600_000
+STATE_NODES_MAX: Final = 1_024
+"""Nodes of the state tree, or groups of a bucket, in one answer."""
+
+RECEIPTS_AT_ONCE: Final = 64
+"""Receipts of a block written as JSON in one turn of the loop, about 2 ms: votes come between (J16)."""
 
 HISTORY_MAX: Final = 100
 """Entries of one page."""
@@ -89,6 +96,27 @@ class Wait(_Params, frozen=True):
     tx_id: Hash
     valid_until_ms: Millis | None = None
     timeout_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_DEFAULT
+
+
+class Group(_Params, frozen=True):
+    """One group of the state."""
+
+    group: Annotated[bytes, Meta(min_length=1, max_length=STATE_KEY_BYTES_MAX)]
+
+
+class Nodes(_Params, frozen=True):
+    """Neighbours on one level of the state tree; level 0 are the buckets."""
+
+    level: Annotated[int, Meta(ge=0, le=DEPTH_MAX)]
+    first: Annotated[int, Meta(ge=0, lt=1 << DEPTH_MAX)]
+    count: Annotated[int, Meta(ge=1, le=STATE_NODES_MAX)]
+
+
+class Bucket(_Params, frozen=True):
+    """One bucket of the state; `after` continues a list that was cut."""
+
+    bucket: Annotated[int, Meta(ge=0, lt=1 << DEPTH_MAX)]
+    after: Annotated[bytes, Meta(max_length=STATE_KEY_BYTES_MAX)] = b""
 
 
 class Ask(_Params, frozen=True):
@@ -159,7 +187,12 @@ async def _chain_block(scope: Scope, params: AtHeight) -> Json:
     receipts = scope.backend.receipts(height)
     if block is None or receipts is None:
         raise fault(errors.NOT_FOUND, height=height)
-    return block_json(block, [decode_receipt(raw) for raw in receipts], scope.backend.registry)
+    rows: list[Json] = []
+    for first in range(0, len(receipts), RECEIPTS_AT_ONCE):
+        some = receipts[first : first + RECEIPTS_AT_ONCE]
+        rows += [receipt_json(decode_receipt(raw), scope.backend.registry) for raw in some]
+        await asyncio.sleep(0)
+    return _block_json(block, rows)
 
 
 async def _chain_validators(scope: Scope, _params: Nothing) -> Json:
@@ -231,10 +264,14 @@ def header_json(header: Header) -> Json:
 
 def block_json(block: FinalBlock, receipts: list[Receipt], registry: Registry) -> Json:
     """Header, batches as raw transactions, receipts and the certificate."""
+    return _block_json(block, [receipt_json(receipt, registry) for receipt in receipts])
+
+
+def _block_json(block: FinalBlock, receipts: list[Json]) -> Json:
     return {
         "header": header_json(block.header),
         "batches": [[hex_text(raw) for raw in batch] for batch in block.batches],
-        "receipts": [receipt_json(receipt, registry) for receipt in receipts],
+        "receipts": receipts,
         "certificate": None if block.certificate is None else writer(Certificate)(block.certificate),
     }
 
@@ -433,6 +470,46 @@ def _decimal(value: int | None) -> str | None:
     return None if value is None else decimal_text(value)
 
 
+# -- what nodes are compared by ---------------------------------------------------------------------------------------
+
+
+async def _chain_results(scope: Scope, params: AtHeight) -> Json:
+    height = _height(scope.backend, params)
+    results = scope.backend.results(height)
+    if results is None:
+        raise fault(errors.NOT_FOUND, height=height)
+    return {
+        "height": decimal_text(results.height),
+        "block_id": hex_text(results.block_id),
+        "state_root": hex_text(results.state_root),
+        "receipts_root": hex_text(results.receipts_root),
+        "results_root": hex_text(results.results_root),
+    }
+
+
+async def _state_nodes(scope: Scope, params: Nodes) -> Json:
+    height, hashes = scope.backend.state_nodes(params.level, params.first, params.count)
+    return {"height": decimal_text(height), "hashes": hex_text(hashes)}
+
+
+async def _state_bucket(scope: Scope, params: Bucket) -> Json:
+    height, listing = scope.backend.state_bucket(params.bucket)
+    names = [group for group in listing if group > params.after]
+    return {
+        "height": decimal_text(height),
+        "groups": [[hex_text(group), hex_text(listing[group])] for group in names[:STATE_NODES_MAX]],
+        "more": len(names) > STATE_NODES_MAX,
+    }
+
+
+async def _state_group(scope: Scope, params: Group) -> Json:
+    height, items = scope.backend.state_group(params.group)
+    return {
+        "height": decimal_text(height),
+        "items": [[hex_text(item), hex_text(value)] for item, value in items.items()],
+    }
+
+
 CORE_METHODS: Final = (
     Method(name="chain_status", params=Nothing, handle=_chain_status, en="How this node is, and why."),
     Method(name="chain_header", params=AtHeight, handle=_chain_header, en="The header of a final block."),
@@ -453,6 +530,10 @@ CORE_METHODS: Final = (
     Method(name="tx_proof", params=proving.Decided, handle=proving.tx_proof, en="A transaction and receipt, proven."),
     Method(name="events_proof", params=proving.OneBlock, handle=proving.events_proof, en="A block's receipts, proven."),
     Method(name="chain_light", params=proving.Epochs, handle=proving.chain_light, en="Epoch changes and tip, proven."),
+    Method(name="chain_results", params=AtHeight, handle=_chain_results, en="What executing a height gave here."),
+    Method(name="state_nodes", params=Nodes, handle=_state_nodes, en="Hashes of the applied state's tree."),
+    Method(name="state_bucket", params=Bucket, handle=_state_bucket, en="A bucket's groups with their hashes."),
+    Method(name="state_group", params=Group, handle=_state_group, en="A group's items, without a proof."),
     Method(name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move."),
     Method(
         name="evidence_waiting",

@@ -3,6 +3,8 @@
 Longer texts that people copy (network cards, join requests) have the same alphabet and checksum, and name their limit.
 """
 
+from base64 import b32encode
+from functools import cache
 from typing import Final
 
 ACCOUNT_PREFIX: Final = "ccc"
@@ -14,6 +16,9 @@ _GENERATOR: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _BECH32M: Final = 0x2BC830A3
 _CHECKSUM: Final = 6
 _LENGTH_MAX: Final = 90
+_SHIFTS: Final = tuple(5 * place for place in reversed(range(_CHECKSUM)))
+_FROM_BASE32: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET)
+"""RFC 4648 cuts bytes into the same words; 20 bytes need no padding."""
 
 
 class AddressError(ValueError):
@@ -26,7 +31,35 @@ class ChecksumError(AddressError):
 
 def account_text(account: bytes) -> str:
     """`ccc1...` for the 20 bytes of an account id."""
-    return bech32m_encode(ACCOUNT_PREFIX, account)
+    if len(account) != ACCOUNT_BYTES:
+        return bech32m_encode(ACCOUNT_PREFIX, account)
+    tables, checksum = _checksums()
+    for table, byte in zip(tables, account, strict=True):
+        checksum ^= table[byte]
+    last = "".join([_ALPHABET[checksum >> shift & 31] for shift in _SHIFTS])
+    return f"{ACCOUNT_PREFIX}1{b32encode(account).decode().translate(_FROM_BASE32)}{last}"
+
+
+@cache
+def _checksums() -> tuple[list[list[int]], int]:
+    """What each byte at each place of an account adds to the checksum of zeros, and that checksum.
+
+    The checksum is linear, so those of single bits make up all: a sixth of the time of `bech32m_encode`, and a node
+    that tells a block says thousands of accounts.
+    """
+
+    def checksum(account: int) -> int:
+        words = _regroup(account.to_bytes(ACCOUNT_BYTES, "big"), width=8, to=5, pad=True)
+        return _polymod(_expand(ACCOUNT_PREFIX) + words + [0] * _CHECKSUM) ^ _BECH32M
+
+    zero, tables = checksum(0), []
+    for place in reversed(range(ACCOUNT_BYTES)):
+        table = [0]
+        for bit in range(8):
+            difference = checksum(1 << 8 * place + bit) ^ zero
+            table += [known ^ difference for known in table]
+        tables.append(table)
+    return tables, zero
 
 
 def parse_account(text: str) -> bytes:

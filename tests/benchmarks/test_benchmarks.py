@@ -101,6 +101,23 @@ def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @processes
+@pytest.mark.timeout(120)
+def test_an_export_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every transaction is in the tables; rows a second, lag and memory are reported."""
+    load = ["--transactions", "200", "--fill-rate", "200", "--rate", "50", "--seconds", "2", "--batch", "10"]
+    code = main(["export", "--json", "--accounts", "40", "--signers", "20", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON | {"rows_per_s", "tx_per_s", "rss_peak_mb"} <= result.keys()
+    assert (result["missing"], result["transactions"] + result["refused"] >= 200) == (0, True)
+    assert result["lag_ms"]["max"] > 0
+    assert result["rows"] >= 3 * 200 + result["blocks"]
+    assert {"p50", "max"} <= result["lag_blocks"].keys()
+    assert result["lag_ms"]["max"] > 0
+
+
+@processes
 @pytest.mark.timeout(180)
 def test_a_peer_joins_at_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
     """Though one server lies, one dies and it is killed twice: the same state, and nothing is executed twice."""

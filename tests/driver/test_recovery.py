@@ -140,8 +140,10 @@ def test_a_node_that_diverged_stops_and_stays_readable(monkeypatch: pytest.Monke
 
     network.crash(wrong)
     network.restart(wrong)
+    assert DIVERGED is wrong.replica.executor.diverged.spec, "its disk says so, before anybody else does"
     network.run(20_000)
     assert DIVERGED is wrong.replica.executor.diverged.spec, "a restart does not make it right"
+    assert signed == len(network.signed[3])
     assert network.violations, "as the checker sees too"
     assert all(" differs at height " in text for text in network.violations), network.violations
 

@@ -25,6 +25,7 @@ from cccnode.rpc.backend import (
     Phase,
     Place,
     Reason,
+    Results,
     Status,
     StoredTransaction,
     Submitted,
@@ -327,6 +328,20 @@ class FakeNode:
 
     def _result(self, height: int) -> Result:
         return Result(height, ZERO, ZERO, (), self.newest_anchor())
+
+    def results(self, height: int) -> Results | None:
+        if height > self.status_now.height:
+            return None
+        return Results(height=height, block_id=ZERO, state_root=ZERO, receipts_root=ZERO, results_root=ZERO)
+
+    def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
+        return self.status_now.height, bytes(32) * count
+
+    def state_bucket(self, bucket: int) -> tuple[int, dict[bytes, bytes]]:
+        return self.status_now.height, {b"pocket/%d" % n: bytes([n]) * 32 for n in range(4)}
+
+    def state_group(self, group: bytes) -> tuple[int, dict[bytes, bytes]]:
+        return self.status_now.height, {b"uccc": b"\x05"}
 
     def peers(self) -> Sequence[PeerInfo]:
         return [

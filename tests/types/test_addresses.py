@@ -53,6 +53,12 @@ def test_invalid_bip_350(text: str) -> None:
         bech32m_words(text)
 
 
+@given(st.binary(min_size=20, max_size=20) | st.binary(max_size=32))
+def test_an_account_is_bech32m(account: bytes) -> None:
+    """The quick way gives the text of BIP-350's rule, whatever the length."""
+    assert bech32m_encode("ccc", account) == account_text(account)
+
+
 @given(st.binary(min_size=20, max_size=20))
 def test_round_trip(account: bytes) -> None:
     """An account's text begins with ccc1, reads back in either case, and is 42 characters long."""

@@ -1,0 +1,156 @@
+"""What an exporter writes, and that it writes it once: rows and cursor in one transaction."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cccnode.export.rows import Row, Rows
+from cccnode.export.schema import COLUMNS, JSON, MIGRATIONS
+from cccnode.types.errors import EXPORT_OTHER_CHAIN, EXPORT_SCHEMA, EXPORT_TAKEN, fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Neighbouring heights with a cursor of their own."""
+
+    first: int
+    next: int
+    """The height that is to be written next."""
+    last: int | None
+    """None: it follows the tip."""
+
+
+class Session(Protocol):
+    """One open database transaction."""
+
+    async def execute(self, sql: str, *values: object) -> int:
+        """Carry out a statement with `?` for each value; how many rows it changed."""
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[Sequence[Any]]:
+        """The rows of a query."""
+
+    async def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert many rows."""
+
+
+class Engine(Protocol):
+    """A database of one kind."""
+
+    json_type: str
+
+    def transaction(self) -> AbstractAsyncContextManager[Session]:
+        """A transaction: committed at the end, dropped if the body raises.
+
+        Raises:
+            Fault: export/TARGET.
+        """
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class Database:
+    """The tables of one chain in one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use an open engine."""
+        self._engine = engine
+
+    async def open(self, chain: str, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+        """Bring the tables to this program's version and claim them for a chain.
+
+        Raises:
+            Fault: export/SCHEMA, export/OTHER_CHAIN or export/TARGET.
+        """
+        async with self._engine.transaction() as session:
+            await session.execute("CREATE TABLE IF NOT EXISTS export_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            known = {
+                str(name): str(value) for name, value in await session.fetch("SELECT name, value FROM export_meta")
+            }
+            version = int(known.get("version", 0))
+            if version > len(migrations):
+                raise fault(EXPORT_SCHEMA, found=version, supported=len(migrations))
+            if known.get("chain", chain) != chain:
+                raise fault(EXPORT_OTHER_CHAIN, found=known["chain"], expected=chain)
+            for statements in migrations[version:]:
+                for statement in statements:
+                    await session.execute(statement.replace(JSON, self._engine.json_type))
+            await session.execute("DELETE FROM export_meta")
+            for name, value in (("version", str(len(migrations))), ("chain", chain)):
+                await session.execute("INSERT INTO export_meta (name, value) VALUES (?, ?)", name, value)
+
+    async def ranges(self) -> list[Range]:
+        """All ranges, lowest first."""
+        async with self._engine.transaction() as session:
+            rows = await session.fetch("SELECT first, next, last FROM ranges ORDER BY first")
+        return [Range(first=first, next=following, last=last) for first, following, last in rows]
+
+    async def follow_from(self, height: int) -> None:
+        """Begin: one range that follows the tip."""
+        async with self._engine.transaction() as session:
+            await session.execute("INSERT INTO ranges (first, next, last) VALUES (?, ?, NULL)", height, height)
+
+    async def split(self, open_range: Range, parts: Sequence[tuple[int, int]]) -> None:
+        """End the open range where its cursor stands; these follow, and a new open range behind them."""
+        async with self._engine.transaction() as session:
+            if open_range.next == open_range.first:
+                done = await session.execute(
+                    "DELETE FROM ranges WHERE first = ? AND next = ?", open_range.first, open_range.next
+                )
+            else:
+                done = await session.execute(
+                    "UPDATE ranges SET last = ? WHERE first = ? AND next = ?",
+                    open_range.next - 1,
+                    open_range.first,
+                    open_range.next,
+                )
+            if done != 1:
+                raise fault(EXPORT_TAKEN, range=open_range.first, cursor=open_range.next)
+            rows: list[Row] = [(first, first, last) for first, last in parts]
+            rows.append((parts[-1][1] + 1, parts[-1][1] + 1, None))
+            await session.insert("ranges", ("first", "next", "last"), rows)
+
+    async def write(self, at: Range, rows: Rows) -> Range:
+        """The rows of the blocks from the range's cursor on; the range as it is then.
+
+        Raises:
+            Fault: export/TAKEN: another exporter has written them; export/TARGET.
+        """
+        after = at.next + rows.blocks
+        async with self._engine.transaction() as session:
+            # The cursor first: whoever is late waits here, or is refused, before it writes anything.
+            moved = await session.execute(
+                "UPDATE ranges SET next = ? WHERE first = ? AND next = ?", after, at.first, at.next
+            )
+            if moved != 1:
+                raise fault(EXPORT_TAKEN, range=at.first, cursor=at.next)
+            for table, content in rows.tables.items():
+                if content:
+                    await session.insert(table, COLUMNS[table], content)
+        return Range(first=at.first, next=after, last=at.last)
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self._engine.close()
+
+
+def complete_until(ranges: Sequence[Range]) -> int:
+    """Up to this height nothing is missing; 0 before anything."""
+    height = 0
+    for row in ranges:
+        height = row.next - 1
+        if row.last is None or row.next <= row.last:
+            break
+    return height
+
+
+@asynccontextmanager
+async def opened(engine: Engine, chain: str) -> AsyncIterator[Database]:
+    """A database, closed at the end."""
+    database = Database(engine)
+    try:
+        await database.open(chain)
+        yield database
+    finally:
+        await database.close()
