@@ -5,6 +5,7 @@ home moves them, one by one; a crash between two moves is gone on with at the ne
 where they are: they belong to the node and not to the height that it begins at.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -42,8 +43,10 @@ from storage.store import Applied, Store, stamp
 
 RESTORED: Final = "restored"
 READY: Final = "READY"
-MOVED: Final = ("state", "blocks", "receipts", "index")
-"""What a snapshot replaces; the index is filled again from what is there."""
+MOVED: Final = ("state", "blocks", "receipts")
+"""What a snapshot replaces."""
+DERIVED: Final = ("index", "history")
+"""What is filled again from what is there."""
 
 
 def head_of(genesis: Genesis) -> Store:
@@ -123,16 +126,26 @@ def swap_in(data: Path) -> bool:
     if not (folder / READY).exists():
         return False
     try:
-        for name in MOVED:
+        for name in (*MOVED, *DERIVED):
             new, old = folder / name, data / name
-            if name == "index" or new.exists():
-                shutil.rmtree(old, ignore_errors=not old.exists())
+            if old.exists() and (name in DERIVED or new.exists()):
+                shutil.rmtree(old)
             if new.exists():
                 new.rename(old)
+        _sync(data)
         shutil.rmtree(folder)
     except OSError as error:
         raise disk_fault(error, str(folder)) from error
     return True
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def assemble_snapshots(

@@ -12,11 +12,11 @@ from cccnode.city.bank.fees import TREASURY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.client import FEE_MAX, Client, ClientError, to_hex, wall_ms
 from cccnode.crypto.hashing import ZERO
+from cccnode.node.data import read_home_genesis
 from cccnode.types.addresses import account_text
 from cccnode.types.limits import SALT_BYTES
 from cccnode.types.transaction import sign_transaction
 from genesis.bootstrap import ASSET
-from genesis.document import read_genesis
 from tests.end_to_end.processes import Network, equal_roots, height, many
 from tests.end_to_end.waiting import beats, until
 
@@ -62,7 +62,7 @@ class Load:
         self.sent: list[Sent] = []
         self.chain = bytes.fromhex(network.testnet.shape.chain[2:])
         self.owners = [network.account(name) for name in network.testnet.account_names()]
-        genesis = read_genesis(network.testnet.home.genesis_file.read_bytes())
+        genesis = read_home_genesis(network.testnet.home.genesis_file)
         self.organisations = [row.account_id() for row in genesis.accounts if row.kind == "organisation"]
         self.supply = sum(int(row.balances.get(ASSET, 0)) for row in genesis.accounts)
 

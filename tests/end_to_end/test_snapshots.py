@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from genesis.bootstrap import INLINE_ACCOUNTS_MAX
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import Network, advance, equal_roots, height, refused, run
 from tests.end_to_end.waiting import until
@@ -22,9 +25,13 @@ async def command(network: Network, index: int, *arguments: str) -> Any:
     return shown
 
 
-async def test_a_peer_joins_at_a_snapshot(networks: Callable[..., Network]) -> None:
-    """With one command it is at the tip, without the blocks before, and refuses what was executed then (J5)."""
-    city = networks(validators=4, peers=1, settings=SETTINGS)
+@pytest.mark.parametrize("accounts", [10, INLINE_ACCOUNTS_MAX + 1])
+async def test_a_peer_joins_at_a_snapshot(networks: Callable[..., Network], accounts: int) -> None:
+    """With one command it is at the tip, without the blocks before, and refuses what was executed then (J5).
+
+    With many accounts it never builds the first state.
+    """
+    city = networks(validators=4, peers=1, accounts=accounts, settings=SETTINGS)
     city.start(0, 1, 2, 3)
     async with city.clients() as clients:
         await city.validating(clients, 0, 1, 2, 3)
@@ -36,6 +43,7 @@ async def test_a_peer_joins_at_a_snapshot(networks: Callable[..., Network]) -> N
             city.start(4)
             await until(lambda: _joined(city, clients), lambda: f"the peer follows: {city.log(4)[-2000:]}")
             assert "begins at a snapshot" in city.log(4)
+            assert ("looking for a snapshot" in city.log(4)) == (accounts > INLINE_ACCOUNTS_MAX)
             assert (await refused(clients[4].call("chain_block", height="1"))).name == "rpc/PRUNED"
         await equal_roots(clients)
         again = [await refused(clients[index].submit(early.raw)) for index in (0, 4)]

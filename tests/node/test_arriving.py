@@ -283,6 +283,7 @@ async def test_what_needs_a_state_must_wait(tmp_path: Path) -> None:
     asked = (
         lambda: node.tx_status(identity, None),
         lambda: node.transaction(identity),
+        lambda: node.account_history(bytes(20), None, 1),
         lambda: node.header(1),
         lambda: node.block(1),
         lambda: node.receipts(1),

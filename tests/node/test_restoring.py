@@ -21,25 +21,26 @@ from storage.store import Store
 def whole(data: Path) -> None:
     """Old data, and restored data that is whole."""
     for folder, text in ((data, "old"), (data / "restored", "new")):
-        for name in ("state", "blocks"):
+        for name in ("state", "blocks", "receipts"):
             (folder / name).mkdir(parents=True)
             (folder / name / "file").write_text(text)
     (data / "index").mkdir()
+    (data / "history").mkdir()
     (data / "journal").mkdir()
     (data / "restored" / "READY").touch()
 
 
 def now(data: Path) -> dict[str, str]:
-    return {name: (data / name / "file").read_text() for name in ("state", "blocks")}
+    return {name: (data / name / "file").read_text() for name in ("state", "blocks", "receipts")}
 
 
 def test_whole_data_comes_in_place(tmp_path: Path) -> None:
-    """State and blocks are replaced, the index goes, votes stay; the second time there is nothing to do."""
+    """What was restored replaces the old, what is derived goes, votes stay; the second time there is nothing to do."""
     whole(tmp_path)
 
     assert swap_in(tmp_path)
-    assert now(tmp_path) == {"state": "new", "blocks": "new"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks", "journal", "state"]
+    assert now(tmp_path) == {"state": "new", "blocks": "new", "receipts": "new"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks", "journal", "receipts", "state"]
     assert not swap_in(tmp_path)
 
 
@@ -49,10 +50,10 @@ def test_what_is_not_whole_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "restored" / "READY").unlink()
 
     assert not swap_in(tmp_path)
-    assert now(tmp_path) == {"state": "old", "blocks": "old"}
+    assert now(tmp_path) == {"state": "old", "blocks": "old", "receipts": "old"}
 
 
-@pytest.mark.parametrize("moment", range(6))
+@pytest.mark.parametrize("moment", range(9))
 def test_a_swap_that_is_cut_off_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int) -> None:
     """Killed between any two steps, the next start ends it."""
     whole(tmp_path)
@@ -74,8 +75,8 @@ def test_a_swap_that_is_cut_off_is_gone_on_with(tmp_path: Path, monkeypatch: pyt
             swap_in(tmp_path)
     assert found.value.spec is DISK_FULL or found.value.values
     assert swap_in(tmp_path)
-    assert now(tmp_path) == {"state": "new", "blocks": "new"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks", "journal", "state"]
+    assert now(tmp_path) == {"state": "new", "blocks": "new", "receipts": "new"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocks", "journal", "receipts", "state"]
 
 
 def test_trust_begins_without_the_accounts(tmp_path: Path) -> None:
