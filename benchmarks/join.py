@@ -210,6 +210,7 @@ class _Joiner:
                     "seconds": round(time.monotonic() - began, 1),
                     "first_piece_s": round(fetched, 1) if fetched is not None else None,
                     "joiner_killed": killed,
+                    "liars_found": self._said("a false snapshot"),
                     "rss_mb": round(self._peak_mb, 1),
                 }
             await asyncio.sleep(_POLL_S)
@@ -219,7 +220,11 @@ class _Joiner:
     def _restored(self) -> bool:
         """Whether its blocks begin at a snapshot."""
         folder = self._place.home.data
-        return not (folder / "restored").exists() and "begins at a snapshot" in self.node.last_words()
+        return not (folder / "restored").exists() and self._said("begins at a snapshot") > 0
+
+    def _said(self, what: str) -> int:
+        """How often its log says that."""
+        return self.node.log.read_text(encoding="utf-8").count(what)
 
     def _again(self) -> None:
         self.connection.close()

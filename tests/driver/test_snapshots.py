@@ -1,14 +1,15 @@
 """Snapshots between simulated nodes: taken while the network runs, certified, fetched from several, restored."""
 
+from random import Random
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from cccnode.city.registry import record as membership
-from cccnode.codec import encode
+from cccnode.codec import decode_trusted, encode
 from cccnode.driver.certified import certify, stands_in_history, trail
-from cccnode.driver.joining import Joining, Wish
+from cccnode.driver.joining import LEAST, Joining, Wish
 from cccnode.driver.lending import Lending
 from cccnode.driver.photography import Habit, Photography, begin_taking
 from cccnode.driver.snapshots import Snapshots
@@ -396,6 +397,55 @@ def test_what_is_staged_survives_the_process() -> None:
 
     assert joined(town)
     assert town.network.violations == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_at_any_moment(seed: int) -> None:
+    """Killed at random moments of asking, fetching and building, with writes cut short, it joins in the end."""
+    town, rng = behind(seed + 40), Random(seed)
+    begun = False
+    for _ in range(rng.randint(1, 6)):
+        town.network.relink()
+        town.run(rng.choice((60, 400, 1_700, 2_500)) + rng.randint(0, 300))
+        town.network.crash(town.joiner)
+        if 4 in town.built:  # All was written, whatever the process still had to do: the next start begins there.
+            town.joiner.disk, town.joiner.engine = town.built.pop(4)
+            begun = True
+        town.network.boot(town.joiner)
+        if begun:
+            break
+        town.joiner.replica.catch_up._deliver = lambda reply: None
+    town.network.relink()
+
+    joiner = town.joiner.replica
+    if begun:
+        town.busy(3)
+        tip = max(replica.chain.height for replica in town.network.alive())
+        assert town.run(20_000, lambda: joiner.chain.height >= tip)
+        assert joiner.store.blocks.first % EVERY == 0
+    else:
+        assert joined(town)
+    assert town.network.violations == []
+
+
+def test_who_joins_slowly_does_not_join_for_ever() -> None:
+    """What the network did meanwhile is no reason to join again; at the tip that is forgotten."""
+    town = behind()
+    town.network.relink()
+    assert town.run(60_000, lambda: bool(town.restored))
+    disk = town.joiner.disk
+    assert disk.exists(LEAST)
+    (least,) = {decode_trusted(int, disk.read(LEAST))}
+    assert least >= 2 * BEHIND
+    town.begin_anew(town.joiner)
+    town.joiner.disk.replace_file(LEAST, encode(least))
+    town.network.crash(town.joiner)
+    town.network.restart(town.joiner)
+    town.busy(5)
+
+    assert town.joiner.replica.snapshots.joining.progress is None
+    assert not town.joiner.disk.exists(LEAST)
+    assert len(town.restored) == 1
 
 
 def test_blocks_are_fetched_where_no_snapshot_is() -> None:
