@@ -25,7 +25,9 @@ LATE_MAX: Final = 32
 """Requests remembered after they timed out: a late answer is no offence."""
 PATH_MAX: Final = 64
 SNAPSHOT_BYTES_MAX: Final = 7 << 20
-"""Manifest or piece."""
+"""A piece, or as much of a manifest as travels at once."""
+MANIFEST_BYTES_MAX: Final = 64 << 20
+"""Thousands of epochs with a hundred validators: each adds its last header, certificate and record."""
 
 _Raw = Annotated[bytes, Meta(max_length=SNAPSHOT_BYTES_MAX)]
 
@@ -38,13 +40,19 @@ class ManifestRequest(Noun, tag=1, frozen=True, array_like=True, gc=False):
     """This one if it is there, else the newest."""
     checkpoint: Height
     """Show that the block of this height leads to it; 0: no need."""
+    offset: U32 = 0
+    """From this byte of the manifest on."""
 
 
 class ManifestReply(Noun, tag=2, frozen=True, array_like=True, gc=False):
     """Answer to the request of that number; an empty manifest means: none."""
 
     number: U32
+    height: Height
+    size: Annotated[int, Meta(ge=0, le=MANIFEST_BYTES_MAX)]
+    """Bytes of the whole manifest."""
     manifest: _Raw
+    """What of it begins at the offset that was asked for."""
     path: Annotated[tuple[Hash, ...], Meta(max_length=PATH_MAX)]
     """From the block id of the checkpoint to the root over the history of the snapshot's block (RFC 6962)."""
 
@@ -79,6 +87,53 @@ def read_snapshot(payload: bytes) -> SnapshotMessage:
 def write_snapshot(message: SnapshotMessage) -> bytes:
     """The canonical bytes of a message."""
     return encode(message)
+
+
+@dataclass(slots=True)
+class Manifests:
+    """Manifests that are too large for one reply: of one neighbour at a time, so that memory is bounded."""
+
+    peer: bytes = b""
+    _height: int = 0
+    _size: int = 0
+    _raw: bytearray = field(default_factory=bytearray)
+    _at_ms: int = 0
+
+    @property
+    def have(self) -> int:
+        """Bytes that came of the one that is coming."""
+        return len(self._raw)
+
+    def forget(self, peer: bytes) -> None:
+        """That neighbour is gone, or is to begin anew."""
+        if self.peer == peer:
+            self.peer, self._raw = b"", bytearray()
+
+    def take(self, peer: bytes, offset: int, reply: ManifestReply, now_ms: int) -> bytes | None:
+        """A reply from this offset on: the whole manifest; None while more is to be asked, or another one is coming.
+
+        Raises:
+            Fault: NET_MALFORMED: no honest node answers so.
+        """
+        size = len(reply.manifest)
+        if not size or offset + size > reply.size:
+            raise fault(NET_MALFORMED, why="a manifest of another size than it says", offset=offset, bytes=size)
+        if offset == 0:
+            if size == reply.size:
+                return reply.manifest
+            if self.peer not in {b"", peer} and now_ms - self._at_ms < TIMEOUT_MS:
+                return None
+            self.peer, self._height, self._size, self._raw = peer, reply.height, reply.size, bytearray()
+        if (peer, reply.height, reply.size, offset) != (self.peer, self._height, self._size, len(self._raw)):
+            self.forget(peer)  # Another snapshot is the newest meanwhile.
+            return None
+        self._raw += reply.manifest
+        self._at_ms = now_ms
+        if len(self._raw) < self._size:
+            return None
+        whole = bytes(self._raw)
+        self.forget(peer)
+        return whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ PART_BYTES: Final = 1 << 20
 """What a piece holds at most, unless one bucket or one block alone is larger."""
 PIECE_BYTES_MAX: Final = 7 << 20
 """A piece travels in one frame; a state with a larger bucket has no snapshot."""
-MANIFEST_BYTES_MAX: Final = 7 << 20
+MANIFEST_BYTES_MAX: Final = 64 << 20
+"""It travels in as many frames as it needs."""
 HEADERS_MAX: Final = 4_096
 """Headers between the snapshot's block and the one that certifies it."""
 _TAG: Final = b"ccc/1/snapshot"

@@ -17,7 +17,7 @@ from cccnode.crypto import kernel
 from cccnode.crypto.proofs import branch_hash
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.certificate import Certificate
-from cccnode.types.errors import OVERSIZE, fault
+from cccnode.types.errors import OVERSIZE, SNAPSHOT_UNCERTIFIED, fault
 from storage import keys
 from storage.engine import Reading
 from storage.snapshots import (
@@ -225,7 +225,7 @@ class Taking:
         `boundaries` says how every epoch ended.
 
         Raises:
-            Fault: SNAPSHOT_INVALID or OVERSIZE: there will be none.
+            Fault: SNAPSHOT_INVALID, SNAPSHOT_UNCERTIFIED or OVERSIZE: there will be none.
         """
         ends = self._certifying() if self.written else None
         if ends is None:
@@ -238,7 +238,7 @@ class Taking:
             raise invalid("too long without a certificate", height=self.height)
         over = tuple(boundary for boundary in boundaries() if boundary.header.height < last.height)
         if [boundary.header.epoch for boundary in over] != list(range(last.epoch)):
-            raise invalid("how an epoch ended is not kept here, or a restart ended it", height=self.height)
+            raise fault(SNAPSHOT_UNCERTIFIED, height=self.height)
         certification = Certification(
             genesis=genesis,
             genesis_path=history_path(store.applied_at, 0, self.height + 1),

@@ -118,9 +118,10 @@ def _progress(options: Options, certified: Certified, steps: Iterator[int]) -> N
     shown = sys.stderr.isatty() and not options.json
     for number in steps:
         if shown and number % _SHOWN_EVERY == 0 and number:
-            spent = runtime.time() - began
+            spent = max(runtime.time() - began, 1e-3)
             left = duration(int(1000 * spent * (pieces - number) / number))
-            click.echo(f"\r  {number}/{pieces}  {left}    ", err=True, nl=False)
+            rate = certified.manifest.content.size * number / pieces / spent / 1e6
+            click.echo(f"\r  {100 * number // pieces} %  {rate:.1f} MB/s  {left}    ", err=True, nl=False)
     if shown:
         click.echo("\r" + " " * 40 + "\r", err=True, nl=False)
     runtime.close()

@@ -5,7 +5,7 @@ the node goes on block by block, and nothing is lost but that moment.  What is s
 data is built beside the old; the node is then asked to begin anew with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,7 +20,15 @@ from cccnode.types.errors import SNAPSHOT_INVALID, Fault
 from consensus.config import VerifyMany
 from p2p.frames import Channel
 from p2p.scores import Offence
-from p2p.snapshots import ManifestReply, ManifestRequest, PieceReply, Pieces, SnapshotMessage, write_snapshot
+from p2p.snapshots import (
+    ManifestReply,
+    ManifestRequest,
+    Manifests,
+    PieceReply,
+    Pieces,
+    SnapshotMessage,
+    write_snapshot,
+)
 from storage.engine import Engine
 from storage.files import Disk
 from storage.restoring import restore
@@ -32,6 +40,8 @@ WRITER: Final = "staging"
 TICK_MS: Final = 250
 ASK_MS: Final = 5_000
 """A neighbour is asked which snapshot it has this often."""
+ASK_AGAIN_MS: Final = 30_000
+"""The same while a snapshot is coming that it did not have."""
 GATHER_MS: Final = 1_500
 """From the first offer until one is chosen."""
 HOLD_MS: Final = 5_000
@@ -114,6 +124,15 @@ class _Current:
     """(time, pieces) lately."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a neighbour was last asked for a manifest."""
+
+    number: int
+    at_ms: int
+    offset: int
+
+
 class Joining:
     """Fetches and restores one snapshot, if the node is far behind."""
 
@@ -147,8 +166,8 @@ class Joining:
         self._wanted_ms: int | None = None
         """When it was first found to be far behind."""
         self._current: _Current | None = None
-        self._asked: dict[bytes, tuple[int, int]] = {}
-        """Neighbour -> (number of the newest request, when it was sent)."""
+        self._asked: dict[bytes, _Asked] = {}
+        self._manifests = Manifests()
         self._number = 0
         self._offers: dict[bytes, Certified] = {}
         self._offered_ms = 0
@@ -254,6 +273,7 @@ class Joining:
     def forget(self, peer: bytes) -> None:
         """A neighbour is gone."""
         self._asked.pop(peer, None)
+        self._manifests.forget(peer)
         self._offers.pop(peer, None)
         if self._current is not None:
             self._current.pieces.drop(peer)
@@ -296,39 +316,54 @@ class Joining:
 
     def _ask(self) -> None:
         """Ask the neighbours which snapshot they have."""
-        now = self._runtime.now_ms()
-        wanted = self._current.certified.manifest.height if self._current is not None else 0
-        known = self._current.pieces.sources if self._current is not None else {}
-        checkpoint = self._wish.checkpoint[0] if self._wish.checkpoint is not None else 0
+        now, known = self._runtime.now_ms(), self._current.pieces.sources if self._current is not None else {}
+        # Who had another snapshot than the one that is coming may have it soon; that is worth less then.
+        every = ASK_MS if not known else ASK_AGAIN_MS
         for peer in self._links.connected():
-            asked_ms = self._asked.get(peer, (0, now - ASK_MS))[1]
-            if peer in self._bad or peer in known or now - asked_ms < ASK_MS:
+            asked = self._asked.get(peer)
+            if peer in self._bad or peer in known or (asked is not None and now - asked.at_ms < every):
                 continue
-            self._number += 1
-            self._asked[peer] = self._number, now
-            self._send(peer, ManifestRequest(self._number, wanted, checkpoint))
+            self._manifests.forget(peer)
+            self._ask_one(peer, 0)
+
+    def _ask_one(self, peer: bytes, offset: int, wanted: int = 0) -> None:
+        self._number += 1
+        self._asked[peer] = _Asked(number=self._number, at_ms=self._runtime.now_ms(), offset=offset)
+        wanted = wanted or (self._current.certified.manifest.height if self._current is not None else 0)
+        checkpoint = self._wish.checkpoint[0] if self._wish.checkpoint is not None else 0
+        self._send(peer, ManifestRequest(self._number, wanted, checkpoint, offset))
 
     def offered(self, peer: bytes, reply: ManifestReply) -> None:
         """A neighbour says which snapshot it has."""
-        if self._asked.get(peer, (-1, 0))[0] != reply.number:
+        asked = self._asked.get(peer)
+        if asked is None or asked.number != reply.number:
             return  # Late, or never asked for: it costs nothing to leave it.
-        if self._over or not reply.manifest or peer in self._bad:
+        if self._over or not reply.size or peer in self._bad:
             return
+        try:
+            raw = self._manifests.take(peer, asked.offset, reply, self._runtime.now_ms())
+        except Fault as malformed:
+            self._condemn(peer, str(malformed))
+            return
+        if raw is None:
+            if self._manifests.peer == peer:
+                self._ask_one(peer, self._manifests.have, reply.height)
+            return
+        path = reply.path
+        self._runtime.run_in_writer(WRITER, lambda: self._check(raw, path), lambda result: self._judge(peer, result))
 
-        self._runtime.run_in_writer(WRITER, lambda: self._check(reply), lambda result: self._judge(peer, result))
-
-    def _check(self, reply: ManifestReply) -> tuple[Certified, bool] | Fault:
+    def _check(self, raw: bytes, path: Sequence[bytes]) -> tuple[Certified, bool] | Fault:
         """Whether it holds, and whether it shows the checkpoint.  Runs in the writer thread."""
         checkpoint = self._wish.checkpoint
         try:
-            certified = certify(read_manifest(reply.manifest), self._origin(), self._verify)
+            certified = certify(read_manifest(raw), self._origin(), self._verify)
             if checkpoint is None or checkpoint[0] > certified.manifest.height:
                 return certified, True  # A later checkpoint is met by the blocks that follow.
-            if reply.path and not stands_in_history(certified.manifest, *checkpoint, reply.path):
+            if path and not stands_in_history(certified.manifest, *checkpoint, path):
                 raise invalid("another history than the network card's", height=checkpoint[0])
         except Fault as error:
             return error
-        return certified, bool(reply.path)
+        return certified, bool(path)
 
     def _judge(self, peer: bytes, result: tuple[Certified, bool] | BaseException) -> None:
         if isinstance(result, Fault):

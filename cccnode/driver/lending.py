@@ -8,7 +8,14 @@ from cccnode.driver.runtime import Runtime
 from cccnode.types.errors import Fault
 from p2p.frames import Channel
 from p2p.scores import Meter, Offence
-from p2p.snapshots import ManifestReply, ManifestRequest, PieceReply, PieceRequest, write_snapshot
+from p2p.snapshots import (
+    SNAPSHOT_BYTES_MAX,
+    ManifestReply,
+    ManifestRequest,
+    PieceReply,
+    PieceRequest,
+    write_snapshot,
+)
 from storage.snapshots import Manifest, Shelf, history_path, read_manifest
 from storage.store import Store
 
@@ -62,7 +69,7 @@ class Lending:
         self._links.send(peer, Channel.SNAPSHOT, write_snapshot(answer))
 
     def _manifest(self, request: ManifestRequest) -> ManifestReply:
-        nothing = ManifestReply(request.number, b"", ())
+        nothing = ManifestReply(request.number, 0, 0, b"", ())
         try:
             heights = self._shelf.heights()
             if not heights:
@@ -71,13 +78,16 @@ class Lending:
             raw, _ = self._known_at(height)
         except Fault:
             return nothing  # Deleted this moment, or of another program.
+        if request.offset and (height != request.wanted or request.offset >= len(raw)):
+            return nothing  # The one that it had begun to fetch was deleted.
         path: tuple[bytes, ...] = ()
-        if 0 < request.checkpoint <= height:
+        if 0 < request.checkpoint <= height and request.offset + SNAPSHOT_BYTES_MAX >= len(raw):
             try:
                 path = history_path(self._store.applied_at, request.checkpoint, height + 1)
             except Fault:
                 path = ()  # This node itself began at a snapshot: who wants to see the way asks another.
-        return ManifestReply(request.number, raw, path)
+        part = raw[request.offset : request.offset + SNAPSHOT_BYTES_MAX]
+        return ManifestReply(request.number, height, len(raw), part, path)
 
     def _piece(self, request: PieceRequest) -> PieceReply:
         try:

@@ -9,7 +9,7 @@ import structlog
 from cccnode.codec import encode
 from cccnode.driver.certified import trail
 from cccnode.driver.runtime import Runtime, raise_failure
-from cccnode.types.errors import SNAPSHOT_BUSY, Fault, fault
+from cccnode.types.errors import SNAPSHOT_BUSY, SNAPSHOT_UNCERTIFIED, Fault, fault
 from cccnode.types.validators import EpochRecord
 from storage.engine import Engine
 from storage.snapshots import Manifest, Shelf
@@ -80,6 +80,8 @@ class Photography:
     def take(self, done: Callable[[Manifest | Fault], None]) -> None:
         """Take one now, of the applied block, or of the one that is being stored; `done` gets it once it is certified.
 
+        Or it gets the reason why there will be none, perhaps at once.
+
         Raises:
             Fault: storage/SNAPSHOT_BUSY.
         """
@@ -89,11 +91,24 @@ class Photography:
         if not self._busy():
             self._start_taking()
 
-    def _start_taking(self) -> Taking:
-        self._taking = taking = self._begin()
+    def _start_taking(self) -> None:
+        try:
+            self._taking = taking = self._begin()
+        except Fault as reason:
+            self._refuse(reason)
+            return
         _log.info("taking a snapshot", height=taking.height)
         self._step(taking)
-        return taking
+
+    def _refuse(self, reason: Fault) -> None:
+        """There will be none: that harms nobody, and the disk tells its own writers when it fails."""
+        _log.warning("no snapshot", reason=str(reason), remedy=reason.spec.remedy)
+        self._tell(reason)
+
+    def _tell(self, result: Manifest | Fault) -> None:
+        asked, self._asked = self._asked, []
+        for told in asked:
+            told(result)
 
     def _step(self, taking: Taking) -> None:
         began = self._runtime.now_ms()
@@ -137,18 +152,21 @@ class Photography:
         if isinstance(result, Manifest):
             self.newest = result
             _log.info("snapshot", height=result.height, groups=result.content.groups, bytes=result.content.size)
+            self._tell(result)
         else:
-            # The disk tells its own writers when it fails; a snapshot that cannot be taken harms nobody.
-            _log.warning("no snapshot", height=taking.height, reason=str(result))
             # What was written of it goes at once: the disk may be full.
             keep = max(1, self._habit.keep)
             self._runtime.run_in_writer(WRITER, lambda: self.shelf.tidy(keep), lambda _: None)
-        asked, self._asked = self._asked, []
-        for told in asked:
-            told(result)
+            self._refuse(result)
 
 
 def begin_taking(store: Store, engine: Engine, shelf: Shelf, chain: bytes, depth: int, record: EpochRecord) -> Taking:
-    """A snapshot of the block that is applied now."""
+    """A snapshot of the block that is applied now.
+
+    Raises:
+        Fault: storage/SNAPSHOT_UNCERTIFIED: nobody could believe it.
+    """
+    if (ended := len(trail(store))) < record.epoch:
+        raise fault(SNAPSHOT_UNCERTIFIED, epoch=ended)
     span_ms = record.limits.tx_lifetime_max_ms
     return Taking(store, engine.snapshot(), shelf, chain=chain, depth=depth, span_ms=span_ms)

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from cccnode.city.registry import record as membership
 from cccnode.codec import decode_trusted, encode
+from cccnode.driver import lending
 from cccnode.driver.certified import certify, stands_in_history, trail
 from cccnode.driver.joining import LEAST, Joining, Wish
 from cccnode.driver.lending import Lending
 from cccnode.driver.photography import Habit, Photography, begin_taking
 from cccnode.driver.snapshots import Snapshots
 from cccnode.node.restoring import origin_of
-from cccnode.types.errors import SNAPSHOT_BUSY, SNAPSHOT_INVALID, SNAPSHOT_MISSING, Fault
+from cccnode.types.errors import SNAPSHOT_BUSY, SNAPSHOT_INVALID, SNAPSHOT_MISSING, SNAPSHOT_UNCERTIFIED, Fault
 from p2p.frames import Channel
 from p2p.snapshots import ManifestReply, PieceReply, read_snapshot, write_snapshot
 from storage import snapshots
@@ -291,6 +292,27 @@ def test_one_at_a_time(town: Town) -> None:
     certify(manifest, town.origin, verify_votes)
 
 
+def test_a_restart_certificate_ends_snapshots(town: Town) -> None:
+    """Where no certificates lead over the end of an epoch (J22), none is taken, and who asks hears why at once."""
+    node = town.network.nodes[2]
+    photography, store = node.replica.snapshots.photography, node.replica.store
+    while photography.taking is not None:
+        town.busy(1)
+    name = f"epoch end {1:019d}"
+    kept, got = store.meta(name), list[Any]()
+    store.put_meta(name, None)
+    photography.take(got.append)
+    town.busy(1)
+    store.put_meta(name, kept)
+
+    assert [refusal.spec for refusal in got] == [SNAPSHOT_UNCERTIFIED]
+    assert got[0].values == {"epoch": 1}
+    assert photography.taking is None
+    photography.take(got.append)
+    town.busy(4)
+    certify(got[1], town.origin, verify_votes)
+
+
 # A node that joins
 
 
@@ -368,12 +390,24 @@ def test_a_false_manifest_costs_the_peer_and_not_the_run() -> None:
     """A node that shows a snapshot that nobody certified is cut off; the others' is taken."""
     town = behind()
     liar, lie = town.network.nodes[1], encode(_changed(town.manifest(1), groups=1, chain=bytes(32)))
-    liar.replica.snapshots.lending._manifest = lambda request: ManifestReply(request.number, lie, ())
+    liar.replica.snapshots.lending._manifest = lambda request: ManifestReply(request.number, 1, len(lie), lie, ())
     town.network.relink()
     links = town.joiner.links
 
     assert joined(town)
     assert {liar.key} == {peer for peer, _, _ in links.punished}
+
+
+def test_a_manifest_in_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not fit a frame comes in several, from every node that has it."""
+    monkeypatch.setattr(lending, "SNAPSHOT_BYTES_MAX", 700)
+    town = behind()
+    assert len(encode(town.manifest())) > 5 * 700
+    links = town.joiner.links
+    town.network.relink()
+
+    assert joined(town)
+    assert links.punished == []
 
 
 def _pieces(town: Town) -> int:

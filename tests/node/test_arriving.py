@@ -119,8 +119,8 @@ def test_links_serve_snapshots_only() -> None:
     """Who joins them hears of nodes and of answers; requests and other channels are for a node with a state."""
     scene = Scene()
     scene.link(KEYS[1])
-    manifest, piece = ManifestReply(1, b"", ()), PieceReply(2, b"")
-    for message in (manifest, piece, ManifestRequest(3, 0, 0)):
+    manifest, piece = ManifestReply(1, 0, 0, b"", ()), PieceReply(2, b"")
+    for message in (manifest, piece, ManifestRequest(3, 0, 0, 0)):
         scene.connections.on_frame(KEYS[1], Channel.SNAPSHOT, write_snapshot(message))
     scene.connections.on_frame(KEYS[1], Channel.BLOCK, b"?")
     scene.connections.on_frame(KEYS[1], Channel.SNAPSHOT, b"\xc1")

@@ -13,6 +13,7 @@ from p2p.snapshots import (
     Ask,
     ManifestReply,
     ManifestRequest,
+    Manifests,
     PieceReply,
     PieceRequest,
     Pieces,
@@ -40,7 +41,8 @@ def answer(fetch: Pieces, asked: Ask, *, good: bool = True) -> None:
     "message",
     [
         ManifestRequest(1, 0, 7),
-        ManifestReply(1, b"raw", (bytes(32),)),
+        ManifestRequest(1, 10, 7, 4_000),
+        ManifestReply(1, 10, 9, b"raw", (bytes(32),)),
         PieceRequest(2, 10, 3),
         PieceReply(2, b"raw"),
     ],
@@ -50,7 +52,9 @@ def test_messages_come_back(message: object) -> None:
     assert read_snapshot(write_snapshot(message)) == message
 
 
-@pytest.mark.parametrize("raw", [b"", b"\xc1", encode([9, 1]), encode([1, -1, 0, 0]), encode([2, 1, b"", (b"short",)])])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xc1", encode([9, 1]), encode([1, -1, 0, 0]), encode([2, 1, 0, 0, b"", (b"short",)])]
+)
 def test_what_is_no_message(raw: bytes) -> None:
     """Foreign bytes are refused by name."""
     with pytest.raises(Fault) as found:
@@ -138,3 +142,46 @@ def test_a_neighbour_that_is_gone() -> None:
     fetch.add(TWO)
 
     assert {ask.peer for ask in fetch.tick(1)} == {TWO}
+
+
+def part(raw: bytes, offset: int, *, height: int = 10, size: int | None = None, at_once: int = 4) -> ManifestReply:
+    whole = len(raw) if size is None else size
+    return ManifestReply(1, height, whole, raw[offset : offset + at_once], ())
+
+
+def test_a_large_manifest_comes_in_parts() -> None:
+    """Asked from where it broke off, of one neighbour at a time; a small one of another is taken meanwhile."""
+    coming, raw = Manifests(), b"manifests"
+
+    assert coming.take(ONE, 0, part(raw, 0), 0) is None
+    assert (coming.peer, coming.have) == (ONE, 4)
+    assert coming.take(TWO, 0, part(raw, 0), 1) is None
+    assert (coming.peer, coming.have) == (ONE, 4)
+    assert coming.take(TWO, 0, part(b"tiny", 0), 1) == b"tiny"
+    assert coming.take(ONE, 4, part(raw, 4), 2) is None
+    assert coming.take(ONE, 8, part(raw, 8), 3) == raw
+    assert coming.peer == b""
+
+
+def test_a_manifest_that_breaks_off() -> None:
+    """Where another snapshot is the newest meanwhile, the neighbour goes or says nothing, it is begun anew."""
+    coming, raw = Manifests(), b"manifests"
+    for broken in (part(raw, 4, height=11), part(raw, 4, size=20)):
+        assert coming.take(ONE, 0, part(raw, 0), 0) is None
+        assert coming.take(ONE, 4, broken, 0) is None
+        assert coming.have == 0
+    assert coming.take(ONE, 0, part(raw, 0), 0) is None
+    coming.forget(TWO)
+    assert coming.take(TWO, 0, part(raw, 0), TIMEOUT_MS) is None
+    assert coming.peer == TWO
+    coming.forget(TWO)
+    assert coming.take(TWO, 4, part(raw, 4), TIMEOUT_MS) is None
+    assert coming.have == 0
+
+
+@pytest.mark.parametrize("reply", [ManifestReply(1, 10, 4, b"", ()), ManifestReply(1, 10, 4, b"12345", ())])
+def test_a_manifest_of_another_size(reply: ManifestReply) -> None:
+    """More than it is said to have, or nothing of something: no honest node answers so."""
+    with pytest.raises(Fault) as found:
+        Manifests().take(ONE, 0, reply, 0)
+    assert found.value.spec is NET_MALFORMED
