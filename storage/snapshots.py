@@ -404,6 +404,17 @@ def rows_bytes(rows: Sequence[Row]) -> int:
     return sum([len(group) + len(record) + _ROW_BYTES for group, record in rows])
 
 
+class GenesisPath(Noun, frozen=True, array_like=True, gc=False):
+    """The audit path of the genesis block's id among those of so many heights."""
+
+    size: Height
+    path: tuple[Hash, ...]
+
+
+NO_PATH: Final = GenesisPath(0, ())
+GENESIS_PATH: Final = "genesis_path"
+"""Name under which a store keeps that of its newest snapshot, or of the one that it began at."""
+
 AppliedAt = Callable[[int], Applied | None]
 """What executing a height gave."""
 
@@ -428,21 +439,34 @@ def history_path(applied_at: AppliedAt, index: int, size: int) -> tuple[bytes, .
     return tuple(reversed(path))
 
 
+def genesis_path(applied_at: AppliedAt, size: int, known: GenesisPath) -> tuple[bytes, ...]:
+    """The audit path of the genesis block's id among those of heights 0..size - 1, out of an earlier one.
+
+    A node that began at a snapshot has no heights before it, but the path that was shown then.
+
+    Raises:
+        Fault: storage/SNAPSHOT_MISSING: a height that is needed left nothing here.
+    """
+    path, begin = list[bytes](), 1
+    while begin < size:
+        end = min(2 * begin, size)
+        whole = 2 * begin <= known.size or size == known.size  # A complete subtree then, and so for ever.
+        path.append(known.path[len(path)] if whole else _range_root(applied_at, begin, end))
+        begin *= 2
+    return tuple(path)
+
+
 def _range_root(applied_at: AppliedAt, begin: int, end: int) -> bytes:
-    """The root over the block ids of heights begin..end - 1, a subtree."""
-    applied = applied_at(end - 1)
-    if applied is None:
+    """The root over the block ids of heights begin..end - 1: an aligned subtree, or the last one, which may be cut.
+
+    All of its peaks but the newest leaf stand in the frontier before that leaf.
+    """
+    last = applied_at(end - 1)
+    before = applied_at(end - 2) if end - 1 > begin else None
+    if last is None or (before is None and end - 1 > begin):
         raise fault(SNAPSHOT_MISSING, reason="a height is not kept", height=end - 1)
-    if end - begin == 1:
-        return merkle.leaf_hash(applied.block_id)
-    place, peaks = 0, list(applied.history.peaks)
-    while place < begin and 1 << ((end - place).bit_length() - 1) <= begin - place:
-        place += 1 << ((end - place).bit_length() - 1)
-        del peaks[0]
-    if place == begin:  # Its peaks right of `begin` are those of the range.
-        value = peaks.pop()
-        while peaks:
-            value = merkle.node_hash(peaks.pop(), value)
-        return value
-    middle = begin + (1 << ((end - begin - 1).bit_length() - 1))
-    return merkle.node_hash(_range_root(applied_at, begin, middle), _range_root(applied_at, middle, end))
+    value = merkle.leaf_hash(last.block_id)
+    peaks = [] if before is None else list(before.history.peaks)
+    for _ in range((end - 1 - begin).bit_count()):
+        value = merkle.node_hash(peaks.pop(), value)
+    return value

@@ -22,21 +22,24 @@ from storage import keys
 from storage.engine import Reading
 from storage.snapshots import (
     BLOCK_NAME,
+    GENESIS_PATH,
     HEADERS_MAX,
     MANIFEST_BYTES_MAX,
+    NO_PATH,
     PART_BYTES,
     PIECE_BYTES_MAX,
     VERSION,
     Boundary,
     Certification,
     Content,
+    GenesisPath,
     Manifest,
     Row,
     Shelf,
     StatePart,
     TailPart,
     TailRow,
-    history_path,
+    genesis_path,
     invalid,
     rows_bytes,
     state_name,
@@ -241,7 +244,7 @@ class Taking:
             raise fault(SNAPSHOT_UNCERTIFIED, height=self.height)
         certification = Certification(
             genesis=genesis,
-            genesis_path=history_path(store.applied_at, 0, self.height + 1),
+            genesis_path=genesis_path(store.applied_at, self.height + 1, _known_path(store)),
             boundaries=over,
             headers=tuple(headers),
             results=tuple((one.state_root, one.receipts_root) for one in then if one is not None),
@@ -285,3 +288,8 @@ class Taking:
             tail=tuple(self._tail),
             block=self._block,
         )
+
+
+def _known_path(store: Store) -> GenesisPath:
+    raw = store.meta(GENESIS_PATH)
+    return NO_PATH if raw is None else decode_trusted(GenesisPath, raw)

@@ -17,7 +17,16 @@ from cccnode.types.validators import EpochRecord, epoch_record_hash
 from consensus.config import VerifyMany
 from consensus.rules import ends_epoch
 from storage.restoring import Facts
-from storage.snapshots import Boundary, Certification, Manifest, check_content, invalid, well_formed
+from storage.snapshots import (
+    GENESIS_PATH,
+    Boundary,
+    Certification,
+    GenesisPath,
+    Manifest,
+    check_content,
+    invalid,
+    well_formed,
+)
 from storage.store import Store
 
 
@@ -59,7 +68,9 @@ def certify(manifest: Manifest, origin: Origin, verify_many: VerifyMany) -> Cert
     epochs = [origin.record, *records]
     record, start = epochs[len(past)], past[-1] if past else proof.genesis
     raws = {epoch_record_hash(known): encode(known) for known in epochs}
-    meta = remember_start(epoch_record_hash(record), start.height) if past else {}
+    meta = {GENESIS_PATH: encode(GenesisPath(manifest.height + 1, proof.genesis_path))}
+    if past:
+        meta |= remember_start(epoch_record_hash(record), start.height)
     for boundary, following in zip(proof.boundaries[: len(past)], records, strict=False):
         meta |= remember_end(boundary.header, boundary.certificate, following)
     return Certified(

@@ -382,7 +382,9 @@ class Joining:
             self._offers[peer] = certified
 
     def _condemn(self, peer: bytes, why: str) -> None:
-        """What it gave does not hold."""
+        """What it gave does not hold; more of it may be under way."""
+        if peer in self._bad:
+            return
         _log.warning("a false snapshot", peer=peer, reason=why)
         self._bad.add(peer)
         self.forget(peer)

@@ -12,7 +12,7 @@ from cccnode.driver.runtime import Runtime, raise_failure
 from cccnode.types.errors import SNAPSHOT_BUSY, SNAPSHOT_UNCERTIFIED, Fault, fault
 from cccnode.types.validators import EpochRecord
 from storage.engine import Engine
-from storage.snapshots import Manifest, Shelf
+from storage.snapshots import GENESIS_PATH, GenesisPath, Manifest, Shelf
 from storage.store import Store
 from storage.taking import Taking
 
@@ -58,13 +58,21 @@ class Photography:
         """Whether its manifest is being written."""
         self._asked: list[Callable[[Manifest | Fault], None]] = []
         """Who waits for the snapshot that is being taken."""
-        self.newest: Manifest | None = None
-        """The last one that was finished since the start."""
+        self._heights = shelf.heights()
+        """Of those that are here."""
 
     @property
     def taking(self) -> int | None:
         """The height of the snapshot that is being taken."""
         return None if self._taking is None else self._taking.height
+
+    @property
+    def newest(self) -> int | None:
+        """Height of the newest one, above which blocks must stay: who begins there fetches them.
+
+        None where none is taken by itself: one that was taken by hand long ago is no reason to keep anything.
+        """
+        return self._heights[-1] if self._habit.every and self._heights else None
 
     def start(self) -> None:
         """Delete what was never finished."""
@@ -133,9 +141,11 @@ class Photography:
             self._end(taking, error)
             return
         if manifest is not None:
-            raw, shelf, keep = encode(manifest), self.shelf, max(1, self._habit.keep)
+            raw, shelf, keep, store = encode(manifest), self.shelf, max(1, self._habit.keep), self._store
+            path = GenesisPath(taking.height + 1, manifest.certification.genesis_path)
 
             def finish() -> None:
+                store.put_meta(GENESIS_PATH, encode(path))  # The next one needs no older heights than this.
                 shelf.finish(taking.height, raw)
                 shelf.tidy(keep)
 
@@ -150,7 +160,7 @@ class Photography:
         self._taking, self._finishing = None, False
         taking.close()
         if isinstance(result, Manifest):
-            self.newest = result
+            self._heights.append(result.height)
             _log.info("snapshot", height=result.height, groups=result.content.groups, bytes=result.content.size)
             self._tell(result)
         else:

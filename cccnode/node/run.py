@@ -213,7 +213,12 @@ async def _assemble(
     derived = _follow(replica, indexer, index, history)
     pinned = () if card is None else (card.checkpoint.height,)
     service.pruning = pruning = Pruning(
-        replica=replica, retention=config.retention.policy, disk=disk, derived=derived, pinned=pinned
+        replica=replica,
+        retention=config.retention.policy,
+        disk=disk,
+        derived=derived,
+        pinned=pinned,
+        snapshot=lambda: replica.snapshots.photography.newest if replica.snapshots is not None else None,
     )
     network.set_height(replica.chain.height)
     incidents = Recordings(

@@ -10,7 +10,7 @@ from cccnode.city.registry import record as membership
 from cccnode.codec import decode_trusted, encode
 from cccnode.driver import lending
 from cccnode.driver.certified import certify, stands_in_history, trail
-from cccnode.driver.joining import LEAST, Joining, Wish
+from cccnode.driver.joining import LEAST, STAGING, Joining, Wish
 from cccnode.driver.lending import Lending
 from cccnode.driver.photography import Habit, Photography, begin_taking
 from cccnode.driver.snapshots import Snapshots
@@ -138,6 +138,8 @@ def test_running_nodes_take_equal_snapshots(town: Town) -> None:
 
     assert common
     assert all(1 <= len(shelf.heights()) <= 2 for shelf in shelves)
+    for node, shelf in zip(town.network.nodes, shelves, strict=False):
+        assert node.replica.snapshots.photography.newest in shelf.heights()
     for height in common:
         assert len({read_manifest(shelf.manifest(height)).identity for shelf in shelves}) == 1
         assert height % EVERY == 0
@@ -374,6 +376,27 @@ def test_a_transaction_from_before_is_refused() -> None:
     assert town.network.violations == []
 
 
+def test_who_began_at_a_snapshot_takes_and_lends_them() -> None:
+    """Without the heights before it: the way to genesis grows out of the one that it was shown."""
+    town = behind()
+    town.network.relink()
+    assert joined(town)
+    replica = town.joiner.replica
+    span = replica.record.limits.tx_lifetime_max_ms
+    for _ in range(2):
+        town.run(span + 1_000)
+        town.busy(3)
+    got: list[Any] = []
+    replica.snapshots.photography.take(got.append)
+    town.busy(4)
+
+    (manifest,) = got
+    assert certify(manifest, town.origin, verify_votes).manifest is manifest
+    other = town.network.nodes[0].replica.store
+    assert manifest.certification.genesis_path == snapshots.history_path(other.applied_at, 0, manifest.height + 1)
+    assert manifest.height > 2 * replica.store.blocks.first
+
+
 def test_a_false_piece_costs_the_peer_and_not_the_run() -> None:
     """A node that serves damaged pieces is cut off and asked no more; the others' pieces do."""
     town = behind()
@@ -459,6 +482,34 @@ def test_killed_at_any_moment(seed: int) -> None:
         assert joiner.store.blocks.first % EVERY == 0
     else:
         assert joined(town)
+    assert town.network.violations == []
+
+
+def test_killed_after_every_write() -> None:
+    """Killed each time it has written something of the snapshot, it still gets on by a piece in each life."""
+    town, lives = behind(31), 0
+
+    def written(operation: str, path: str) -> None:
+        seen.extend([path] if path.startswith(STAGING) else [])
+
+    while 4 not in town.built:
+        seen: list[str] = []
+        town.joiner.disk.refuse = written
+        town.network.relink()
+        assert town.run(30_000, lambda: bool(seen) or 4 in town.built)  # noqa: B023 - of this life
+        town.network.crash(town.joiner)
+        lives += 1
+        assert lives < 60
+        if 4 not in town.built:
+            town.network.boot(town.joiner)
+            town.joiner.replica.catch_up._deliver = lambda reply: None
+    town.joiner.disk, town.joiner.engine = town.built.pop(4)
+    town.network.restart(town.joiner)
+    town.busy(3)
+    tip = max(replica.chain.height for replica in town.network.alive())
+
+    assert lives > 3
+    assert town.run(20_000, lambda: town.joiner.replica.chain.height >= tip)
     assert town.network.violations == []
 
 

@@ -12,7 +12,7 @@ from storage import snapshots, taking
 from storage.leveldb import LevelDB
 from storage.memory import MemoryDisk, MemoryEngine
 from storage.restoring import Facts, restore
-from storage.snapshots import Shelf, check_content, read_manifest, state_rows
+from storage.snapshots import NO_PATH, GenesisPath, Shelf, check_content, read_manifest, state_rows
 from storage.store import stamp
 from storage.taking import Taking
 from tests.storage.builders import CHAIN, DEPTH, NODE, ahead, commit, header, initialised, open_store
@@ -201,3 +201,18 @@ def test_a_manifest_that_is_none():
         with pytest.raises(Fault) as found:
             read_manifest(raw)
         assert found.value.spec is SNAPSHOT_INVALID
+
+
+def test_the_way_to_genesis_grows():
+    """Out of any earlier one and the heights from there on, it is the same as out of all."""
+    store, _ = grown()
+    for known in range(2, BLOCKS + 1):
+        earlier = GenesisPath(known, snapshots.history_path(store.applied_at, 0, known))
+
+        def kept(height, known=known):
+            return store.applied_at(height) if height >= known - 1 else None
+
+        for size in range(known, BLOCKS + 2):
+            whole = snapshots.history_path(store.applied_at, 0, size)
+            assert snapshots.genesis_path(kept, size, earlier) == whole
+            assert snapshots.genesis_path(store.applied_at, size, NO_PATH) == whole
