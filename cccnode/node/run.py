@@ -54,6 +54,7 @@ from storage.index import Index
 from storage.leveldb import LevelDB
 from storage.memory import MemoryEngine
 from storage.pruning import Thread
+from storage.snapshots import Shelf
 from storage.store import Store
 
 SWITCH_SECONDS = 0.0005
@@ -213,7 +214,13 @@ async def _assemble(
     derived = _follow(replica, indexer, index, history)
     pinned = () if card is None else (card.checkpoint.height,)
     service.pruning = pruning = Pruning(
-        replica=replica, retention=config.retention.policy, disk=disk, derived=derived, pinned=pinned
+        replica=replica,
+        retention=config.retention.policy,
+        disk=disk,
+        derived=derived,
+        pinned=pinned,
+        snapshot=Shelf(disk).newest,
+        waits=lambda: replica.snapshots is not None and replica.snapshots.photography.taking is not None,
     )
     network.set_height(replica.chain.height)
     incidents = Recordings(
