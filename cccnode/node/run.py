@@ -219,7 +219,7 @@ async def _assemble(
         disk=disk,
         derived=derived,
         pinned=pinned,
-        snapshot=Shelf(disk).newest,
+        snapshot=Shelf(disk).newest if config.storage.snapshot_blocks else lambda: None,  # An old one holds nothing up.
         waits=lambda: replica.snapshots is not None and replica.snapshots.photography.taking is not None,
     )
     network.set_height(replica.chain.height)

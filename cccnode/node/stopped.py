@@ -78,7 +78,7 @@ def _prune(config: Config, store: Store, disk: Disk, derived: Mapping[Thread, In
     epoch = current_epoch(store, genesis_header, _NOBODY)
     needs = rules.Needs(
         window_ms=epoch.record.limits.tx_lifetime_max_ms,
-        snapshot=Shelf(disk).newest(),
+        snapshot=Shelf(disk).newest() if config.storage.snapshot_blocks else None,
         indexed=min((one.indexed_height or 0 for one in derived.values()), default=None),
     )
     anchors = Anchors(store, () if card is None else (card.checkpoint.height,))
