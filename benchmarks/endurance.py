@@ -1,15 +1,15 @@
 """A long run at a part of what the network carries: does anything grow that should not, and does upkeep disturb?
 
-Four validators with a short retention take a steady load.  Memory, open files and the disk of every node are looked at all
-the time; finality is told apart by what else the nodes do: nothing, prune, take snapshots, serve a backup.
+Four validators with a short retention take a steady load.  Memory, open files and the disk of every node are looked at
+all the time; finality is told apart by what else the nodes do: nothing, prune, take snapshots, serve a backup.
 """
 
 import argparse
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -122,6 +122,8 @@ class _Endurance:
         self._load = Load([node.rpc for node in nodes], probe_every=1)
         self._samples: list[Sample] = []
         self._phases = Phases()
+        self._pruning = asyncio.Event()
+        """Whether some node has dropped blocks."""
 
     async def measure(self) -> Figures:
         """Load, look, disturb; then what it all means."""
@@ -157,6 +159,8 @@ class _Endurance:
         while True:
             begun = time.monotonic()
             self._samples.append(await asyncio.to_thread(self._sample))
+            if max(self._samples[-1].earliest) > 1:
+                self._pruning.set()
             await asyncio.sleep(max(0.1, begun + _SAMPLE_S - time.monotonic()))
 
     def _sample(self) -> Sample:
@@ -164,7 +168,7 @@ class _Endurance:
         return Sample(
             at=time.monotonic(),
             rss_mb=[node.rss_mb() for node in self._nodes],
-            open_files=[len(os.listdir(f"/proc/{node.process.pid}/fd")) for node in self._nodes],
+            open_files=[_open_files(node) for node in self._nodes],
             disk=[{kind: disk.usage(kind) for kind in _KINDS} for disk in self._disks],
             earliest=[int(one[("cccnode_storage_earliest_height", "blocks")]) for one in metrics],
             heights=[int(one[("cccnode_consensus_height", "")]) for one in metrics],
@@ -175,21 +179,18 @@ class _Endurance:
         seconds = self._options.transactions / self._options.rate
         await asyncio.sleep(max(0.0, begin - time.monotonic()))
         quiet = time.monotonic()
-        while not self._pruning() and time.monotonic() < begin + seconds * _SNAPSHOT_AT:
-            await asyncio.sleep(0.5)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + seconds * _SNAPSHOT_AT):
+                await self._pruning.wait()
         pruning = time.monotonic()
         self._phases.spans.append(("quiet", quiet, pruning))
         await asyncio.sleep(max(0.0, begin + seconds * _SNAPSHOT_AT - time.monotonic()))
-        if self._pruning():
+        if self._pruning.is_set():
             self._phases.spans.append(("pruning", pruning, time.monotonic()))
         for _ in range(_SNAPSHOTS):
             await self._phases.during("snapshot", self._snapshot())
         await asyncio.sleep(max(0.0, begin + seconds * _BACKUP_AT - time.monotonic()))
         await self._phases.during("backup", self._backup())
-
-    def _pruning(self) -> bool:
-        """Whether some node has dropped blocks."""
-        return bool(self._samples) and max(self._samples[-1].earliest) > 1
 
     async def _snapshot(self) -> bool:
         """One of every node, at the same time."""
@@ -273,6 +274,10 @@ class _Endurance:
         return {name: {**percentiles(values), "count": len(values)} for name, values in named.items() if values}
 
 
+def _open_files(node: Node) -> int:
+    return sum(1 for _ in Path(f"/proc/{node.process.pid}/fd").iterdir())
+
+
 def _against_quiet(finality: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     quiet = finality.get("quiet", {}).get("p99")
     others = [name for name in ("pruning", "snapshot", "backup") if name in finality]
@@ -294,7 +299,7 @@ def _quarters(rows: Sequence[Sequence[float]]) -> dict[str, Any]:
 
 
 def _disk(samples: Sequence[Sample], kept_s: Mapping[str, float], phases: Phases) -> dict[str, Any]:
-    """What the policy amounts to in bytes, by how fast each kind grew before anything was dropped, and what was there."""
+    """The policy in bytes, by how fast each kind grew before anything was dropped, and the most that was there."""
     quiet = [sample for sample in samples if phases.of(sample.at) == "quiet"]
     if len(quiet) < 2 or quiet[-1].at <= quiet[0].at:
         return {"policy_mb": None, "most_mb": None, "worst_ratio": None, "within": None}
@@ -369,7 +374,7 @@ def _by_time(chosen: Sequence[Sample], seconds: Sequence[int], probes: Sequence[
 
 BENCHMARK: Final = Benchmark(
     name="endurance",
-    en="A long steady load on validators that prune: memory, files and disk over time, and what upkeep costs in latency.",
+    en="A long steady load on validators that prune: memory, files, disk over time, and latency during upkeep.",
     example="--json --svg endurance.svg (or, small: --transactions 60000 --rate 400 --warm-up 10 --keep 60s)",
     repetitions=1,
     arguments=_arguments,
