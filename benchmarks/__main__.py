@@ -9,6 +9,7 @@ from benchmarks import (
     block_validation,
     catch_up,
     consensus,
+    endurance,
     export,
     join,
     memory,
@@ -29,6 +30,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     join.BENCHMARK,
     memory.BENCHMARK,
     export.BENCHMARK,
+    endurance.BENCHMARK,
     page.BENCHMARK,
 )
 

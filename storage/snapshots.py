@@ -337,6 +337,10 @@ class Shelf:
         names = [name for name in self.disk.list(self.folder) if _NAME.fullmatch(name)]
         return [int(name) for name in names if self.disk.exists(f"{self.folder}/{name}/{_MANIFEST}")]
 
+    def newest(self) -> int | None:
+        """The height of the newest whole snapshot; None: there is none."""
+        return max(self.heights(), default=None)
+
     def manifest(self, height: int) -> bytes:
         """The encoded manifest.
 

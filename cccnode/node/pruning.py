@@ -74,16 +74,18 @@ class Pruning:
         derived: Mapping[Thread, Kept] = _NOTHING,
         pinned: Collection[int] = (),
         snapshot: Callable[[], int | None] = lambda: None,
+        waits: Callable[[], bool] = lambda: False,
     ) -> None:
         """Bind; `start` begins.
 
         `derived` is what must be filled before blocks and receipts go, and is pruned too, by the thread that fills it;
-        `snapshot` says the height of the newest snapshot, above which blocks and receipts stay.
+        `snapshot` says the height of the newest snapshot, above which blocks and receipts stay; `waits`, whether one is
+        being taken, which reads what would go.
         """
         self._replica, self._store, self._runtime = replica, replica.store, replica.runtime
         self._retention, self._disk, self._snapshot = retention, disk, snapshot
         self._derived = derived
-        self._anchors = Anchors(replica.store, pinned)
+        self._waits, self._anchors = waits, Anchors(replica.store, pinned)
         self._holds = 0
         self._measured_ms: int | None = None
         self.busy = False
@@ -106,6 +108,10 @@ class Pruning:
         return release
 
     @property
+    def _held(self) -> bool:
+        return self._holds > 0 or self._waits()
+
+    @property
     def earliest(self) -> Mapping[str, int]:
         """The lowest heights that are kept, by kind."""
         store = self._store
@@ -113,7 +119,7 @@ class Pruning:
         return heights | {str(name): derived.earliest for name, (derived, _) in self._derived.items()}
 
     def _look(self) -> None:
-        steps = self._due() if not self._holds else None
+        steps = self._due() if not self._held else None
         if steps is not None:
             self.busy = True
             self._take(steps, None)
@@ -144,7 +150,7 @@ class Pruning:
 
     def _take(self, steps: Steps, result: object) -> None:
         """One step, then a pause."""
-        if self._holds:
+        if self._held:
             self._runtime.call_later(PAUSE_MS_MAX, lambda: self._take(steps, result))
             return
         try:

@@ -219,6 +219,7 @@ async def _assemble(
         derived=derived,
         pinned=pinned,
         snapshot=lambda: replica.snapshots.photography.newest if replica.snapshots is not None else None,
+        waits=lambda: replica.snapshots is not None and replica.snapshots.photography.taking is not None,
     )
     network.set_height(replica.chain.height)
     incidents = Recordings(

@@ -17,6 +17,7 @@ from storage.index import Index
 from storage.leveldb import LevelDB
 from storage.pruning import Thread, derived_pruning, pruning, run
 from storage.retention import derived_wanted, wanted
+from storage.snapshots import Shelf
 from storage.store import Store
 
 _NOBODY = Identity(node_key=b"", signers={})
@@ -48,7 +49,7 @@ def prune(config: Config) -> Mapping[str, Mapping[str, int]]:
     with opened(config) as (store, disk):
         before = _usage(disk)
         with _derived(config) as derived:
-            _prune(config, store, derived)
+            _prune(config, store, disk, derived)
             earliest = {"blocks": store.earliest_height, "receipts": store.receipts_from}
             earliest |= {"headers": store.earliest.headers} | {str(name): one.earliest for name, one in derived.items()}
         after = _usage(disk)
@@ -70,13 +71,14 @@ def _derived(config: Config) -> Iterator[dict[Thread, Index | History]]:
         yield derived
 
 
-def _prune(config: Config, store: Store, derived: Mapping[Thread, Index | History]) -> None:
+def _prune(config: Config, store: Store, disk: Disk, derived: Mapping[Thread, Index | History]) -> None:
     retention, card = config.retention.policy, home_card(config.home)
     genesis_header = store.header(0)
     assert genesis_header is not None, "the genesis header is kept for ever"
     epoch = current_epoch(store, genesis_header, _NOBODY)
     needs = rules.Needs(
         window_ms=epoch.record.limits.tx_lifetime_max_ms,
+        snapshot=Shelf(disk).newest() if config.storage.snapshot_blocks else None,
         indexed=min((one.indexed_height or 0 for one in derived.values()), default=None),
     )
     anchors = Anchors(store, () if card is None else (card.checkpoint.height,))

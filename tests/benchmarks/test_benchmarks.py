@@ -260,3 +260,21 @@ def test_memory_is_weighed_with_a_full_window(capsys: pytest.CaptureFixture[str]
     assert COMMON <= result.keys()
     assert result["window_ids"] == 12_000
     assert 0 < result["file_mb"] < result["rss_mb"] <= result["peak_mb"] + 1
+
+
+@processes
+@pytest.mark.timeout(180)
+def test_endurance_small(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short endurance run: everything is executed once, snapshots are taken beside it, and the picture is drawn."""
+    monkeypatch.setattr("benchmarks.endurance._SNAPSHOTS", 1)
+    picture = tmp_path / "endurance.svg"
+    load = ["--accounts", "40", "--signers", "20", "--transactions", "600", "--rate", "60", "--warm-up", "1"]
+    code = main(["endurance", "--json", "--batch", "10", "--keep", "60s", "--svg", str(picture), *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert result["every_acknowledged_executed_once"]
+    assert result["roots_equal"]
+    assert {"quiet", "snapshot"} <= result["finality_ms"].keys()
+    assert len(result["rss_mb"]["first_quarter"]) == len(result["open_files"]["last_quarter"]) == 4
+    assert "RSS" in picture.read_text(encoding="utf-8")

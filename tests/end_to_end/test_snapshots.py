@@ -44,7 +44,7 @@ async def test_a_peer_joins_at_a_snapshot(networks: Callable[..., Network], acco
             await until(lambda: _joined(city, clients), lambda: f"the peer follows: {city.log(4)[-2000:]}")
             assert "begins at a snapshot" in city.log(4)
             assert ("looking for a snapshot" in city.log(4)) == (accounts > INLINE_ACCOUNTS_MAX)
-            assert (await refused(clients[4].call("chain_block", height="1"))).name == "rpc/PRUNED"
+            assert (await refused(clients[4].call("chain_block", height="1"))).name == "storage/PRUNED"
         await equal_roots(clients)
         again = [await refused(clients[index].submit(early.raw)) for index in (0, 4)]
         assert again[0].name == again[1].name
