@@ -12,7 +12,7 @@ from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
 from cccnode.rpc.methods import block_json
-from cccnode.types.errors import NOT_FOUND, UNREACHABLE
+from cccnode.types.errors import NOT_FOUND, PRUNED, UNREACHABLE
 from storage.store import Store
 from tests.node.support import Watched
 
@@ -30,6 +30,8 @@ class FakeClient:
         self.calls = 0
         self.silent = 0
         """So many calls are not answered."""
+        self.earliest = 0
+        """What is older is kept no more."""
 
     async def status(self) -> dict[str, Any]:
         self._answers()
@@ -40,6 +42,8 @@ class FakeClient:
         self._answers()
         if int(height) > self.height:
             raise refusal(NOT_FOUND)
+        if int(height) < self.earliest:
+            raise refusal(PRUNED, height=height, earliest=str(self.earliest))
         return block(self.store, int(height))
 
     def _answers(self) -> None:
@@ -49,8 +53,8 @@ class FakeClient:
             raise refusal(UNREACHABLE)
 
 
-def refusal(spec: Any) -> ClientError:
-    return local_error(spec)
+def refusal(spec: Any, **details: object) -> ClientError:
+    return local_error(spec, **details)
 
 
 def block(store: Store, height: int) -> Any:
