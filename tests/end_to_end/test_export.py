@@ -159,6 +159,7 @@ async def test_postgresql(networks: Callable[..., Network]) -> None:
         await killed_again_and_again(city, server.url, ask, postgres.no_table())
         await is_whole(city, ask)
         await survives_a_crash(city, server, ask)
+        await two_at_once(city, server.url, ask)
         await is_whole(city, ask)
 
 
@@ -180,6 +181,27 @@ async def survives_a_crash(network: Network, server: postgres.Server, ask: Ask) 
         process.kill()
     assert process.returncode == 0, told
     assert told.count(errors.EXPORT_AWAY.name) == 2, told
+
+
+async def two_at_once(network: Network, target: str, ask: Ask) -> None:
+    """One of two exporters ends by name, the other goes on."""
+    both = [exporter(network, target) for _ in range(2)]
+    try:
+        async with network.clients() as clients:
+            load = Load(network, clients, [0])
+
+            async def ended() -> list[subprocess.Popen[bytes]]:
+                return [process for process in both if process.poll() is not None]
+
+            async with load.running():
+                (loser,) = await until(ended, "one of them ends")
+            await load.final_everywhere([0])
+            assert errors.EXPORT_TAKEN.name in loser.communicate()[1].decode()
+            await _caught_up(network, clients, ask)
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
 
 
 async def blocks_come(network: Network, clients: Sequence[Client]) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from cccnode.city import CITY
 from cccnode.client import ClientError
-from cccnode.client.calls import local_error
+from cccnode.client.calls import error_from, local_error
 from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
+from cccnode.rpc.envelopes import error_object
 from cccnode.rpc.methods import block_json
-from cccnode.types.errors import NOT_FOUND, PRUNED, UNREACHABLE
+from cccnode.types.errors import NOT_FOUND, UNREACHABLE
 from storage.store import Store
 from tests.node.support import Watched
 
@@ -43,7 +44,7 @@ class FakeClient:
         if int(height) > self.height:
             raise refusal(NOT_FOUND)
         if int(height) < self.earliest:
-            raise refusal(PRUNED, height=height, earliest=str(self.earliest))
+            raise error_from(error_object(self.store.pruned(int(height), self.earliest)))
         return block(self.store, int(height))
 
     def _answers(self) -> None:

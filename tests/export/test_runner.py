@@ -292,3 +292,14 @@ async def test_often_started(tmp_path: Path, store: Store) -> None:
         rows = await made.ranges()
         assert len(rows) == 2
         assert rows[-1].last is None
+
+
+async def test_two_at_once(tmp_path: Path, store: Store) -> None:
+    """Two exporters on one file write every row once, whoever of them writes it."""
+    last = store.applied.height
+    async with database(tmp_path / "x.db") as one, database(tmp_path / "x.db") as other:
+        runs = [exporter(store, made, lanes=2, until=last).run() for made in (one, other)]
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        assert None in ended
+        assert index_of(store) == await exported(one)
+        assert await lag(one, last) == 0
