@@ -16,7 +16,16 @@ from cccnode.rpc.values import ValueFault, reader
 from cccnode.types.addresses import ACCOUNT_BYTES, account_text
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.block import block_id as id_of
-from cccnode.types.errors import BAD_ANSWER, NO_WITNESS, NOT_DIVERGED, Fault, fault
+from cccnode.types.errors import (
+    BAD_ANSWER,
+    NO_WITNESS,
+    NOT_DIVERGED,
+    NOT_FOUND,
+    PRUNED,
+    REPLAY_IMPOSSIBLE,
+    Fault,
+    fault,
+)
 from cccnode.types.validators import EpochRecord, epoch_record_hash
 from genesis.document import Genesis
 
@@ -24,6 +33,8 @@ STEP: Final = 8
 """Levels of the tree that one question spans."""
 NODES_MAX: Final = 256
 """Differing nodes of one level that are followed; a report need not list a whole state."""
+GONE: Final = frozenset({PRUNED.name, NOT_FOUND.name})
+"""What a node says of heights that it keeps no more."""
 KEYS_MAX: Final = 256
 """Differing items that are listed."""
 
@@ -154,16 +165,34 @@ class Search:
         return chosen
 
     async def _first_block(self, witness: Source, last: int) -> int:
-        """The first height whose results differ: both have the same genesis, and one difference stays in the root."""
-        equal, differs = 0, last
+        """The first height whose results differ: both have the same genesis, and one difference stays in the root.
+
+        Looked for from the newest on, for a node notices soon, and old results may be kept no more.
+        """
+        equal, differs, step = 0, last, 1
+        while differs > step:
+            if await self._equal(witness, last - step):
+                equal = last - step
+                break
+            differs, step = last - step, step * 2
         while differs - equal > 1:
             middle = (equal + differs) // 2
-            ours, theirs = await self.own.results(middle), await witness.results(middle)
-            if ours["results_root"] == theirs["results_root"]:
+            if await self._equal(witness, middle):
                 equal = middle
             else:
                 differs = middle
         return differs
+
+    async def _equal(self, witness: Source, height: int) -> bool:
+        """Whether both have the same results; what either keeps no more is taken as equal, and noted."""
+        try:
+            ours, theirs = await self.own.results(height), await witness.results(height)
+        except ClientError as error:
+            if error.name not in GONE:
+                raise
+            self.found["unknown_until"] = max(height, self.found.get("unknown_until", 0))
+            return True
+        return bool(ours["results_root"] == theirs["results_root"])
 
     async def _receipts(self, witness: Source, height: int) -> list[dict[str, Any]]:
         """Receipts of the block that differ, by position."""
@@ -222,12 +251,19 @@ class Search:
             self.progress(replay.height, height)
 
     async def _block(self, height: int, witness: Source) -> FinalBlock:
-        if height <= self.found["stopped_at"]:
+        """A block from whoever keeps it: the node itself, its witness, or another peer, such as an archive.
+
+        Raises:
+            Fault: divergence/REPLAY_IMPOSSIBLE: nobody does.
+        """
+        mine = [self.own] if height <= self.found["stopped_at"] else []
+        why = ""
+        for source in [*mine, witness, *(peer for peer in self.peers if peer is not witness)]:
             try:
-                return await self.own.block(height)
-            except ClientError:
-                pass  # It keeps no blocks of so long ago: the peer may.
-        return await witness.block(height)
+                return await source.block(height)
+            except ClientError as error:
+                why = str(error)
+        raise fault(REPLAY_IMPOSSIBLE, height=height, reason=why)
 
     def _describe(
         self,

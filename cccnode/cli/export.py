@@ -16,7 +16,7 @@ from cccnode.export.database import Engine, opened
 from cccnode.export.postgres import PostgresEngine
 from cccnode.export.runner import LANES_MAX, Exporter
 from cccnode.export.sqlite import SqliteEngine
-from cccnode.types.errors import EXPORT_TARGET, fault
+from cccnode.types.errors import EXPORT_TARGET, Fault, fault
 
 _SQLITE: Final = "sqlite:"
 _POSTGRES: Final = ("postgresql://", "postgres://")
@@ -52,22 +52,24 @@ def run(options: Options, *, target: str, first: int, until: int | None, lanes: 
 
 
 async def _run(options: Options, url: str, target: str, *, first: int, until: int | None, lanes: int) -> None:
-    said = False
+    def waiting(error: Exception) -> None:
+        waits = not isinstance(error, Fault) or error.spec.retryable
+        then = options.text("trying again", "ลองใหม่") if waits else options.text("going on", "ทำต่อ")
+        output.say(f"{error}; {then}")
 
-    def waiting(error: ClientError) -> None:
-        nonlocal said
-        if not said:
-            output.say(f"{error}; {options.text('trying again', 'ลองใหม่')}")
-        said = True
-
-    engine = await _engine(target, lanes)
-    async with Client(url) as client, opened(engine, await _chain(client)) as database:
-        exporter = Exporter(client=client, database=database, lanes=lanes, first=first, until=until, waiting=waiting)
-        await exporter.run()
-
-
-async def _chain(client: Client) -> str:
-    return str((await client.status())["chain"])
+    async with Client(url) as client:
+        chain = str((await client.status())["chain"])
+        async with opened(await _engine(target, lanes), chain) as database:
+            exporter = Exporter(
+                client=client,
+                database=database,
+                chain=chain,
+                lanes=lanes,
+                first=first,
+                until=until,
+                waiting=waiting,
+            )
+            await exporter.run()
 
 
 async def _engine(target: str, lanes: int) -> Engine:

@@ -43,7 +43,7 @@ class Engine(Protocol):
         """A transaction: committed at the end, dropped if the body raises.
 
         Raises:
-            Fault: export/TARGET.
+            Fault: export/AWAY: it may work later; export/FULL; export/TARGET.
         """
 
     async def close(self) -> None:
@@ -115,7 +115,8 @@ class Database:
         """The rows of the blocks from the range's cursor on; the range as it is then.
 
         Raises:
-            Fault: export/TAKEN: another exporter has written them; export/TARGET.
+            Fault: export/TAKEN: another exporter has written them; export/OTHER_CHAIN: the blocks beside them are of
+                another chain; what the database says.
         """
         after = at.next + rows.blocks
         async with self._engine.transaction() as session:
@@ -125,14 +126,67 @@ class Database:
             )
             if moved != 1:
                 raise fault(EXPORT_TAKEN, range=at.first, cursor=at.next)
+            await _continues(session, at.next, after, rows)
             for table, content in rows.tables.items():
                 if content:
                     await session.insert(table, COLUMNS[table], content)
         return Range(first=at.first, next=after, last=at.last)
 
+    async def leave_out(self, at: Range, earliest: int) -> Range | None:
+        """Heights below `earliest` stay missing; the range of those from there on, None where none are left.
+
+        What is missing stays a range of its own that begins where this one did, to be filled from another node.
+        """
+        if at.last is not None and earliest > at.last:
+            return None
+        async with self._engine.transaction() as session:
+            cut = await session.execute(
+                "UPDATE ranges SET last = ? WHERE first = ? AND next = ?", earliest - 1, at.first, at.next
+            )
+            if cut != 1:
+                raise fault(EXPORT_TAKEN, range=at.first, cursor=at.next)
+            await session.insert("ranges", ("first", "next", "last"), [(earliest, earliest, at.last)])
+        return Range(first=earliest, next=earliest, last=at.last)
+
+    async def merge(self) -> None:
+        """Finished neighbours become one range, so that there are few however often an exporter started."""
+        async with self._engine.transaction() as session:
+            rows = await session.fetch("SELECT first, next, last FROM ranges WHERE next > last ORDER BY first")
+            for first, last, gone in _neighbours([(int(row[0]), int(row[2])) for row in rows]):
+                for old in gone:
+                    # One that another exporter has merged meanwhile is not there any more.
+                    if await session.execute("DELETE FROM ranges WHERE first = ? AND next > last", old) != 1:
+                        raise fault(EXPORT_TAKEN, range=old, cursor=last)
+                await session.insert("ranges", ("first", "next", "last"), [(first, last + 1, last)])
+
     async def close(self) -> None:
         """Close the database."""
         await self._engine.close()
+
+
+async def _continues(session: Session, first: int, after: int, rows: Rows) -> None:
+    """That the rows lie between the blocks that are there: all tables hold one chain, whatever a node answers.
+
+    Raises:
+        Fault: export/OTHER_CHAIN.
+    """
+    below = await session.fetch("SELECT block_id FROM blocks WHERE height = ?", first - 1)
+    above = await session.fetch("SELECT parent FROM blocks WHERE height = ?", after)
+    for found, given, height in ((below, rows.parent, first), (above, rows.last_id, after)):
+        if found and found[0][0] != given:
+            raise fault(EXPORT_OTHER_CHAIN, height=height, found=found[0][0], expected=given)
+
+
+def _neighbours(finished: Sequence[tuple[int, int]]) -> list[tuple[int, int, list[int]]]:
+    """Runs of two or more ranges (first, last) without a gap: the first and last height, and where each began."""
+    runs: list[tuple[int, int, list[int]]] = []
+    for first, last in finished:
+        if runs and runs[-1][1] + 1 == first:
+            begin, _, parts = runs.pop()
+            runs.append((begin, last, [*parts, first]))
+        else:
+            runs.append((first, last, [first]))
+    return [run for run in runs if len(run[2]) > 1]
 
 
 def complete_until(ranges: Sequence[Range]) -> int:

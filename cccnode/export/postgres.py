@@ -1,5 +1,6 @@
 """An export in PostgreSQL, through asyncpg (`pip install cccnode[postgres]`): a pool, and COPY for the rows."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -7,11 +8,17 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from cccnode.export.rows import Row
-from cccnode.types.errors import EXPORT_DRIVER, EXPORT_TARGET, Fault, fault
+from cccnode.types.errors import EXPORT_AWAY, EXPORT_DRIVER, EXPORT_FULL, EXPORT_TARGET, ErrorSpec, Fault, fault
 
 CONNECT_S: Final = 20.0
 STATEMENT_S: Final = 300.0
 """A batch of rows takes a fraction of a second; a server that hangs is given up after this."""
+CLOSE_S: Final = 10.0
+_DISK_FULL: Final = "53100"
+_AWAY_CLASSES: Final = frozenset({"08", "40"})
+"""The connection broke; the transaction was rolled back, such as for a deadlock."""
+_AWAY: Final = frozenset({"53300", "57P01", "57P02", "57P03", "57P05", "25006"})
+"""Too many connections; shut down, crashed, starting up; idle for too long; a standby that others write to."""
 
 
 class PostgresSession:
@@ -74,17 +81,32 @@ class PostgresEngine:
         except Fault:
             raise
         except self._errors as error:
-            raise fault(EXPORT_TARGET, target=self._target, reason=str(error)) from error
+            reason = str(error) or type(error).__name__
+            raise fault(_spec(error), target=self._target, reason=reason) from error
 
     async def close(self) -> None:
         """See `Engine`."""
-        await self._pool.close()
+        try:
+            await asyncio.wait_for(self._pool.close(), CLOSE_S)
+        except self._errors:
+            self._pool.terminate()
 
 
 def without_password(url: str) -> str:
     """What may be shown of a database's URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _spec(error: BaseException) -> ErrorSpec:
+    """What a driver's error means here, by its SQLSTATE where the server gave one."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    if state == _DISK_FULL:
+        return EXPORT_FULL
+    if state:
+        return EXPORT_AWAY if state[:2] in _AWAY_CLASSES or state in _AWAY else EXPORT_TARGET
+    # A value that does not fit is an error of the client too, and stays one however often it is tried.
+    return EXPORT_TARGET if isinstance(error, ValueError) else EXPORT_AWAY
 
 
 def _numbered(sql: str) -> str:

@@ -9,12 +9,18 @@ import msgspec
 from cccnode.city import CITY
 from cccnode.client import from_hex, to_hex
 from cccnode.crypto.hashing import ZERO
+from cccnode.export.schema import COLUMNS
 from cccnode.ingress import trusted_transactions
 from cccnode.rpc.methods import fields_json
 
 Row = tuple[Any, ...]
+BLOCK_ID, PARENT = COLUMNS["blocks"].index("block_id"), COLUMNS["blocks"].index("parent")
 NOBODY: Final = to_hex(ZERO)
 """Stands in a receipt for the block's own rules."""
+REPLACEMENT: Final = "\ufffd"
+"""Stands in a text for each NUL."""
+_NUL: Final = "\\u0000"
+"""As JSON writes it, or a text that says so itself."""
 
 
 @dataclass(slots=True)
@@ -27,14 +33,25 @@ class Rows:
     count: int = 0
     blocks: int = 0
 
-    def add(self, block: Mapping[str, Any]) -> None:
-        """The rows of one more block.
+    @property
+    def parent(self) -> str:
+        """Id of the block before the first one."""
+        return str(self.tables["blocks"][0][PARENT])
+
+    @property
+    def last_id(self) -> str:
+        """Id of the last block."""
+        return str(self.tables["blocks"][-1][BLOCK_ID])
+
+    def add(self, block: Mapping[str, Any], height: int) -> None:
+        """The rows of one more block, the one of this height.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none.
+            KeyError, TypeError, ValueError: it is none, or does not continue those before.
         """
         header = block["header"]
-        height = int(header["height"])
+        if int(header["height"]) != height or (self.blocks and header["parent"] != self.last_id):
+            raise ValueError("another block than the one that follows")
         before = sum(map(len, self.tables.values()))
         self.tables["blocks"].append(_block_row(header))
         decided: dict[str, int] = {}
@@ -80,4 +97,18 @@ def _transaction_row(tx_id: str, height: int, position: int, fields: Mapping[str
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    text = msgspec.json.encode(value).decode()
+    # Anybody may write a NUL into a text of the chain; PostgreSQL's JSON holds none: the block would never be written.
+    return msgspec.json.encode(_without_nul(value)).decode() if _NUL in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", REPLACEMENT)
+        case list():
+            return [_without_nul(item) for item in value]
+        case dict():
+            return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+        case _:
+            return value

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from cccnode.export.rows import Row
-from cccnode.types.errors import EXPORT_TARGET, fault
+from cccnode.types.errors import EXPORT_AWAY, EXPORT_FULL, EXPORT_TARGET, ErrorSpec, fault
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class SqliteEngine:
                 yield session
                 await session.execute("COMMIT")
             except sqlite3.Error as error:
-                raise fault(EXPORT_TARGET, target=str(self._path), reason=str(error)) from error
+                raise fault(_spec(error), target=str(self._path), reason=str(error)) from error
             finally:
                 await session.run(self._connection.rollback)  # Nothing where it was committed.
 
@@ -86,3 +86,14 @@ class SqliteEngine:
         """See `Engine`."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
+
+
+def _spec(error: sqlite3.Error) -> ErrorSpec:
+    # The lowest byte is what the extended codes have in common.
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return EXPORT_AWAY
+        case sqlite3.SQLITE_FULL:
+            return EXPORT_FULL
+        case _:
+            return EXPORT_TARGET

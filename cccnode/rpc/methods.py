@@ -41,7 +41,7 @@ STATE_NODES_MAX: Final = 1_024
 """Nodes of the state tree, or groups of a bucket, in one answer."""
 
 RECEIPTS_AT_ONCE: Final = 64
-"""Receipts of a block written as JSON in one turn of the loop, about 2 ms: votes come between (J16)."""
+"""Receipts of a block written as JSON in one turn of the loop, about 1 ms: votes come between (J16)."""
 
 HISTORY_MAX: Final = 100
 """Entries of one page."""

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from cccnode.client import Client
+from cccnode.types import errors
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import CCCNODE, ROOT, Network, height, run
 from tests.end_to_end.waiting import until
@@ -24,8 +25,10 @@ from tests.support import postgres
 KILLS = 20
 OLD_BLOCKS = 300
 """Decided before the first exporter starts: enough for several ranges at a time."""
-SOONEST, LATEST = 5, 20
-"""Tenths of a second that an exporter lives: from before its first row to well behind it."""
+LATEST = 10
+"""Tenths of a second that an exporter lives after its first transaction, at most."""
+EARLY = 5
+"""Every fifth is killed while it starts."""
 QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "how-to-export.md").read_text(encoding="utf-8"), re.DOTALL)
 
 Ask = Callable[[str], Awaitable[Sequence[tuple[Any, ...]]]]
@@ -47,27 +50,47 @@ async def passes(tenths: int) -> None:
     await until(over, "the time is over")
 
 
-async def killed_again_and_again(network: Network, target: str) -> None:
+async def killed_again_and_again(network: Network, target: str, ask: Ask, no_table: type[Exception]) -> None:
     """Kill -9 at random moments, under load; the last run ends by itself."""
     rng = random.Random(7)
+    most = 0
+
+    async def cursors() -> int:
+        """The sum of them: it moves with every transaction of an exporter."""
+        nonlocal most
+        try:
+            ranges, total = (await ask("SELECT count(*), sum(next) FROM ranges"))[0]
+        except no_table:
+            return 0
+        most = max(most, int(ranges))
+        return int(total or 0)
+
     async with network.clients() as clients:
         await network.validating(clients, 0)
         load = Load(network, clients, [0])
         load.at_once = 20
         async with load.running():
             await until(lambda: _reaches(clients[0], OLD_BLOCKS), "there are old blocks")
-            for _ in range(KILLS):
+            for number in range(KILLS):
+                before = await cursors()
                 process = exporter(network, target, "--lanes", "3")
-                await passes(rng.randint(SOONEST, LATEST))
+                if number % EARLY:
+                    await until(lambda before=before: _moved(cursors, before), "it writes")
+                await passes(rng.randrange(LATEST))
                 assert process.poll() is None, process.communicate()[1].decode()
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
         await load.final_everywhere([0])
         last = await height(clients[0])
+    assert most > 2, "ranges were filled at the same time"
     done = await asyncio.to_thread(
         run, "export", "run", "--node", network.node(0).rpc, "--to", target, "--until", str(last)
     )
     assert done.returncode == 0, done.stderr
+
+
+async def _moved(cursors: Callable[[], Awaitable[int]], before: int) -> bool:
+    return await cursors() != before
 
 
 async def _reaches(client: Client, least: int) -> bool:
@@ -99,11 +122,10 @@ async def is_whole(network: Network, ask: Ask) -> None:
     assert await ask("SELECT count(*), min(height) FROM blocks") == [(last, 1)]
     assert await ask("SELECT count(*) FROM receipts WHERE tx_id IS NOT NULL") == [(len(own),)]
     assert await ask("SELECT count(*) FROM events WHERE name = 'transfer'") == [(len(own),)]
-    assert len(QUERIES) >= 6
-    assert (await ask("SELECT count(*) FROM ranges"))[0][0] > 2, "ranges were filled at the same time"
+    assert len(QUERIES) >= 7
     answers = [await ask(query) for query in QUERIES]
     assert answers[0] == [(last,)]
-    received = answers[4]
+    received = answers[5]
     assert sum(row[1] for row in received) == len(own)
     assert all(int(row[2]) >= row[1] for row in received)
 
@@ -113,30 +135,90 @@ async def test_sqlite(networks: Callable[..., Network], tmp_path: Path) -> None:
     city = networks(validators=1)
     city.start(0)
     path = tmp_path / "chain.db"
-    await killed_again_and_again(city, f"sqlite:{path}")
     with closing(sqlite3.connect(path)) as connection:
 
         async def ask(sql: str) -> list[tuple[Any, ...]]:
             return connection.execute(sql).fetchall()
 
+        await killed_again_and_again(city, f"sqlite:{path}", ask, sqlite3.OperationalError)
         await is_whole(city, ask)
     taken = run("export", "run", "--node", city.node(0).rpc, "--to", f"sqlite:{city.node(0).log}", "--output", "json")
-    assert json.loads(taken.stdout)["error"]["name"] == "export/TARGET"
+    assert json.loads(taken.stdout)["error"]["name"] == errors.EXPORT_TARGET.name
 
 
 @pytest.mark.needs("psql")
 async def test_postgresql(networks: Callable[..., Network]) -> None:
-    """Into a PostgreSQL server."""
+    """Into a PostgreSQL server, which crashes in the end and comes back."""
     city = networks(validators=1)
-    with postgres.server() as url:
+    with postgres.server() as server:
         city.start(0)
-        await killed_again_and_again(city, url)
-        connection = await postgres.connect(url)
-        try:
 
-            async def ask(sql: str) -> list[tuple[Any, ...]]:
-                return [tuple(row) for row in await connection.fetch(sql)]
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
+            return await postgres.fetch(server.url, sql)
 
-            await is_whole(city, ask)
-        finally:
-            await connection.close()
+        await killed_again_and_again(city, server.url, ask, postgres.no_table())
+        await is_whole(city, ask)
+        await survives_a_crash(city, server, ask)
+        await two_at_once(city, server.url, ask)
+        await is_whole(city, ask)
+
+
+async def survives_a_crash(network: Network, server: postgres.Server, ask: Ask) -> None:
+    """An exporter says once that its database does not answer, waits for it, and goes on."""
+    process = exporter(network, server.url)
+    try:
+        async with network.clients() as clients:
+            for _ in range(2):
+                await _caught_up(network, clients, ask)
+                await asyncio.to_thread(server.stop)
+                await blocks_come(network, clients)
+                await asyncio.to_thread(server.start)
+            await _caught_up(network, clients, ask)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            told = (await asyncio.to_thread(process.communicate))[1].decode()
+    finally:
+        process.kill()
+    assert process.returncode == 0, told
+    assert told.count(errors.EXPORT_AWAY.name) == 2, told
+
+
+async def two_at_once(network: Network, target: str, ask: Ask) -> None:
+    """One of two exporters ends by name, the other goes on."""
+    both = [exporter(network, target) for _ in range(2)]
+    try:
+        async with network.clients() as clients:
+            load = Load(network, clients, [0])
+
+            async def ended() -> list[subprocess.Popen[bytes]]:
+                return [process for process in both if process.poll() is not None]
+
+            async with load.running():
+                (loser,) = await until(ended, "one of them ends")
+            await load.final_everywhere([0])
+            assert errors.EXPORT_TAKEN.name in loser.communicate()[1].decode()
+            await _caught_up(network, clients, ask)
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+
+
+async def blocks_come(network: Network, clients: Sequence[Client]) -> None:
+    """The node makes a few, whatever becomes of the exporter."""
+    load = Load(network, clients, [0])
+    least = await height(clients[0]) + 5
+    async with load.running():
+        await until(lambda: _reaches(clients[0], least), "blocks come")
+    await load.final_everywhere([0])
+
+
+async def _caught_up(network: Network, clients: Sequence[Client], ask: Ask) -> None:
+    """The tables hold what the node holds; more load makes sure that there is something to wait for."""
+    await blocks_come(network, clients)
+    last = await height(clients[0])
+
+    async def seen() -> bool:
+        return int((await ask(QUERIES[0]))[0][0]) >= last
+
+    await until(seen, "the exporter catches up")

@@ -7,10 +7,11 @@ from typing import Any
 
 from cccnode.city import CITY
 from cccnode.client import ClientError
-from cccnode.client.calls import local_error
+from cccnode.client.calls import error_from, local_error
 from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
+from cccnode.rpc.envelopes import error_object
 from cccnode.rpc.methods import block_json
 from cccnode.types.errors import NOT_FOUND, UNREACHABLE
 from storage.store import Store
@@ -30,6 +31,8 @@ class FakeClient:
         self.calls = 0
         self.silent = 0
         """So many calls are not answered."""
+        self.earliest = 0
+        """What is older is kept no more."""
 
     async def status(self) -> dict[str, Any]:
         self._answers()
@@ -40,6 +43,8 @@ class FakeClient:
         self._answers()
         if int(height) > self.height:
             raise refusal(NOT_FOUND)
+        if int(height) < self.earliest:
+            raise error_from(error_object(self.store.pruned(int(height), self.earliest)))
         return block(self.store, int(height))
 
     def _answers(self) -> None:
@@ -49,8 +54,8 @@ class FakeClient:
             raise refusal(UNREACHABLE)
 
 
-def refusal(spec: Any) -> ClientError:
-    return local_error(spec)
+def refusal(spec: Any, **details: object) -> ClientError:
+    return local_error(spec, **details)
 
 
 def block(store: Store, height: int) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from cccnode.export.database import Database, Range, complete_until
 from cccnode.export.postgres import PostgresEngine, _numbered, without_password
-from cccnode.export.rows import Rows
+from cccnode.export.rows import BLOCK_ID, PARENT, Rows
 from cccnode.export.schema import COLUMNS, MIGRATIONS, VERSION
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.types.errors import (
@@ -32,7 +32,7 @@ async def refused(work: object) -> ErrorSpec:
 async def test_rows_and_cursor_come_together(tmp_path: Path) -> None:
     """A block is there with its cursor, and where anything fails neither is."""
     store, rows = chain(2), Rows()
-    rows.add(block(store, 1))
+    rows.add(block(store, 1), 1)
     async with database(tmp_path / "x.db") as made:
         await made.follow_from(1)
         (before,) = await made.ranges()
@@ -40,7 +40,7 @@ async def test_rows_and_cursor_come_together(tmp_path: Path) -> None:
         assert [after] == await made.ranges()
         assert await fetch(made, "SELECT height FROM blocks") == [(1,)]
         spoiled = Rows()
-        spoiled.add(block(store, 2))
+        spoiled.add(block(store, 2), 2)
         spoiled.tables["events"].append((None,) * len(COLUMNS["events"]))
         assert EXPORT_TARGET is await refused(made.write(after, spoiled))
         assert [after] == await made.ranges()
@@ -50,7 +50,7 @@ async def test_rows_and_cursor_come_together(tmp_path: Path) -> None:
 async def test_two_exporters(tmp_path: Path) -> None:
     """export/TAKEN: whoever holds an old cursor writes nothing, and divides nothing."""
     store, rows = chain(2), Rows()
-    rows.add(block(store, 1))
+    rows.add(block(store, 1), 1)
     async with database(tmp_path / "x.db") as one, database(tmp_path / "x.db") as other:
         await one.follow_from(1)
         (old,) = await other.ranges()
@@ -105,6 +105,30 @@ async def test_another_chain(tmp_path: Path) -> None:
     other = Database(SqliteEngine(tmp_path / "x.db"))
     assert EXPORT_OTHER_CHAIN is await refused(other.open("0x22"))
     await other.close()
+
+
+async def test_a_chain_without_joints(tmp_path: Path) -> None:
+    """export/OTHER_CHAIN: blocks that do not continue those below, or are not continued by those above."""
+    store = chain(4)
+    async with database(tmp_path / "x.db") as made:
+        await made.follow_from(1)
+        await made.split((await made.ranges())[0], [(1, 2), (3, 3)])
+        low, high, _ = await made.ranges()
+        one, two, three = Rows(), Rows(), Rows()
+        for height, rows in ((1, one), (2, two), (3, three)):
+            rows.add(block(store, height), height)
+        low = await made.write(low, one)
+        await made.write(high, three)
+        for spoiled in (0, 1):
+            strange = Rows()
+            strange.add(block(store, 2), 2)
+            row = list(strange.tables["blocks"][0])
+            row[(PARENT, BLOCK_ID)[spoiled]] = "0x22"
+            strange.tables["blocks"][0] = tuple(row)
+            assert EXPORT_OTHER_CHAIN is await refused(made.write(low, strange))
+        low = await made.write(low, two)
+        await made.merge()
+        assert [(1, 4, 3), (4, 4, None)] == [(row.first, row.next, row.last) for row in await made.ranges()]
 
 
 def test_no_database(tmp_path: Path) -> None:

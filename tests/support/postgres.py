@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,23 +26,42 @@ def binary(name: str) -> str:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server of its own."""
+
+    url: str
+    """Of its database."""
+    folder: Path
+
+    def stop(self) -> None:
+        """At once, as in a crash."""
+        _run(self.folder, *self._control(), "-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Until it takes connections."""
+        options = f"-c listen_addresses='' -k {self.folder} -c shared_buffers=32MB"
+        _run(self.folder, *self._control(), "-o", options, "-l", self.folder / "log", "start")
+
+    def _control(self) -> list[object]:
+        return [binary("pg_ctl"), "-D", self.folder / "data", "-w", "-t", START_S]
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """A URL of its database, while it runs.  As root it runs as the system's postgres user: it refuses root."""
+def server() -> Iterator[Server]:
+    """A server, while it runs.  As root it runs as the system's postgres user: it refuses root."""
     pytest.importorskip("asyncpg", reason="asyncpg is not installed (extra postgres)")
     folder = Path(tempfile.mkdtemp(prefix="pg-"))  # Short: the socket's path must fit into 108 bytes.
+    made = Server(url=f"postgresql://{USER}@/{USER}?host={quote(str(folder))}", folder=folder)
     try:
         if os.getuid() == 0:
             shutil.chown(folder, USER)
-        data = folder / "data"
-        _run(folder, binary("initdb"), "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-c listen_addresses='' -k {folder} -c shared_buffers=32MB"
-        control = [binary("pg_ctl"), "-D", data, "-w", "-t", START_S]
-        _run(folder, *control, "-o", options, "-l", folder / "log", "start")
+        _run(folder, binary("initdb"), "-D", folder / "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        made.start()
         try:
-            yield f"postgresql://{USER}@/{USER}?host={quote(str(folder))}"
+            yield made
         finally:
-            _run(folder, *control, "-m", "immediate", "stop")
+            made.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -56,8 +76,20 @@ def _run(folder: Path, *words: object) -> None:
     assert ended.returncode == 0, (folder / "out").read_text()
 
 
-async def connect(url: str) -> Any:
-    """A connection of asyncpg, which is an extra."""
+async def fetch(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, through a connection of asyncpg, which is an extra."""
     import asyncpg  # noqa: PLC0415 - absent where the extra is not installed
 
-    return await asyncpg.connect(url)
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
+
+
+def no_table() -> type[Exception]:
+    """What `fetch` raises before the tables are made."""
+    import asyncpg  # noqa: PLC0415 - absent where the extra is not installed
+
+    missing: type[Exception] = asyncpg.UndefinedTableError
+    return missing
