@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validator": ("cccnode.cli.validator:validator", "Validate: check, apply, status, pause, leave, rotate-key."),
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),
     "query": ("cccnode.cli.query:query", "Ask the ledger."),
+    "db": ("cccnode.cli.db:db", "What a node keeps: backup, verify, restore."),
     "incident": ("cccnode.cli.incident:incident", "Incident capsules: record, replay."),
     "evidence": (
         "cccnode.cli.evidence:evidence",

@@ -17,6 +17,7 @@ from cccnode.city.registry import record as membership
 from cccnode.config import Config, split_contact
 from cccnode.crypto import verifying
 from cccnode.crypto.signing import SigningKey
+from cccnode.driver.copies import Copies
 from cccnode.driver.epochs import Identity
 from cccnode.driver.recording import Recordings
 from cccnode.driver.replica import Replica
@@ -226,6 +227,7 @@ async def _assemble(
         files=served_files(config.home, genesis),
         incidents=incidents,
         photographer=replica.snapshots.photography if replica.snapshots is not None else None,
+        copier=Copies(runtime, engine),
         on_failure=_rpc_failed,
     )
     await rpc.start()
