@@ -135,8 +135,6 @@ class Taking:
             Fault: BACKUP_INVALID, BACKUP_FORMAT, or what the disk says.
         """
         self._home, self._source, self._with_keys = home, source, with_keys
-        if with_keys:
-            os.umask(0o077)  # for the rest of this process: key files are for their owner only
         self._from, self._to = RealDisk(home.data), RealDisk(folder)
         self._writer = BackupWriter(self._to)
         self.earlier = self._writer.earlier
@@ -156,6 +154,7 @@ class Taking:
         Raises:
             Fault: see `storage.backup.take`.
         """
+        before = os.umask(0o077) if self._with_keys else None  # key files are for their owner only
         try:
             yield from take(
                 self._writer,
@@ -166,6 +165,8 @@ class Taking:
             self.manifest = self._writer.finish()
             self.written = self._writer.written
         finally:
+            if before is not None:
+                os.umask(before)
             self._from.close()
             self._to.close()
 
