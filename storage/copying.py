@@ -17,6 +17,8 @@ from storage.engine import Put, Reading
 from storage.store import FORMAT, Applied
 
 VERSION: Final = 1
+FORMAT_MIN: Final = 2
+"""From this format of the data on, rows and records are as they are now."""
 PAGE_ROWS: Final = 500
 PAGE_BYTES: Final = 128 * 1024
 """A page ends with the row that reaches either."""
@@ -62,7 +64,7 @@ def origin_of(reading: Reading) -> Origin:
         raise fault(HOME_EMPTY, missing="a state in data/state")
     found = {name: value or b"" for name, value in stamps.items()}
     number = int.from_bytes(found["format"], "big")
-    if number != FORMAT:
+    if not FORMAT_MIN <= number <= FORMAT:
         raise fault(HOME_FORMAT, found=number, supported=FORMAT)
     try:
         applied = decode_trusted(Applied, raw)
@@ -116,7 +118,7 @@ def read_origin(raw: bytes) -> Origin:
         origin = decode(Origin, raw)
     except DecodeError as error:
         raise fault(BACKUP_INVALID, reason=str(error)) from error
-    if (origin.version, origin.format) != (VERSION, FORMAT):
+    if origin.version != VERSION or not FORMAT_MIN <= origin.format <= FORMAT:
         raise fault(HOME_FORMAT, found=origin.format, supported=FORMAT)
     return origin
 

@@ -67,7 +67,7 @@ def rows_by_height(first: int, end: int) -> list[tuple[bytes, bytes]]:
 
 def rows_by_id(part: int) -> tuple[bytes, bytes]:
     """Where the heights of block ids lie that begin with this byte."""
-    return _HEIGHT + bytes([part]), _HEIGHT + bytes([part]) + b"\xff" * 32
+    return HEIGHT_OF + bytes([part]), HEIGHT_OF + bytes([part]) + b"\xff" * 32
 
 
 def epoch_record(record_hash: bytes) -> bytes:

@@ -5,6 +5,7 @@ already: heights up to an applied one.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from struct import Struct
 from typing import Final
@@ -16,7 +17,6 @@ from storage.blocks import (
     FOLDER,
     RECEIPTS_FOLDER,
     RECEIPTS_RECORD_BYTES_MAX,
-    SEGMENT_HEIGHTS,
     sound_entries,
 )
 from storage.files import Disk
@@ -68,17 +68,16 @@ class Reel:
 
 
 class Segments:
-    """The files in one folder: blocks, or receipts."""
+    """The files in one folder: blocks, or receipts.  Each is named after the height with which it begins."""
 
-    def __init__(self, disk: Disk, folder: str, *, segment_heights: int = SEGMENT_HEIGHTS) -> None:
+    def __init__(self, disk: Disk, folder: str) -> None:
         """Nothing is read yet."""
-        self._disk, self._folder, self._heights = disk, folder, segment_heights
+        self._disk, self._folder = disk, folder
         self._bytes_max = BYTES_MAX[folder] + _HEIGHT.size
 
-    def numbers(self) -> list[int]:
+    def starts(self) -> list[int]:
         """The files that are there, ascending."""
-        found = self._disk.list(self._folder)
-        return [int(name[:-4]) // self._heights for name in found if _NAME.fullmatch(name)]
+        return sorted(int(name[:-4]) for name in self._disk.list(self._folder) if _NAME.fullmatch(name))
 
     @property
     def first(self) -> int | None:
@@ -87,23 +86,23 @@ class Segments:
         Raises:
             Fault: BLOCKS_CORRUPT: the first record is not sound.
         """
-        numbers = self.numbers()
-        if not numbers:
+        starts = self.starts()
+        while len(starts) > 1 and self._cut(starts[0]):
+            starts.pop(0)
+        if not starts:
             return None
-        reel = self._reel(numbers[0], 0)
+        reel = self._reel(starts[0], 0)
         payload = reel.next()
         if payload is None:
             raise _corrupt(reel, "no sound record")
         return int(_HEIGHT.unpack_from(payload)[0])
 
     def bytes_from(self, height: int) -> int:
-        """About how many bytes `records` reads from a height on: whole files count."""
-        numbers = [number for number in self.numbers() if number > height // self._heights]
-        tail = height // self._heights
-        size = sum(self._disk.size(self.path(number)) for number in numbers)
-        if tail in self.numbers():
-            size += self._disk.size(self.path(tail)) - self._offset_of(tail, height)
-        return size
+        """About how many bytes `records` reads from a height on."""
+        starts = self.starts()
+        place = max(0, bisect_right(starts, height) - 1)
+        size = sum(self._disk.size(self.path(start)) for start in starts[place:])
+        return size - (self._offset_of(starts[place], height) if starts else 0)
 
     def records(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Height and payload (without the height) of every record from `first` to `last`, in order, each checked.
@@ -111,14 +110,17 @@ class Segments:
         Raises:
             Fault: BLOCKS_CORRUPT: a record is damaged, missing, or not of the height that belongs there.
         """
+        starts = self.starts()
+        place = bisect_right(starts, first) - 1
+        if first <= last and place < 0:
+            raise fault(BLOCKS_CORRUPT, path=self._folder, height=first, reason="the file is missing")
         height = first
         while height <= last:
-            number = height // self._heights
-            if not self._disk.exists(self.path(number)):
-                raise fault(BLOCKS_CORRUPT, path=self.path(number), height=height, reason="the file is missing")
-            reel = self._reel(number, self._offset_of(number, height))
-            end = min(last, (number + 1) * self._heights - 1)
-            while height <= end:
+            if place >= len(starts):
+                raise fault(BLOCKS_CORRUPT, path=self._folder, height=height, reason="the file is missing")
+            following = starts[place + 1] if place + 1 < len(starts) else last + 1
+            reel = self._reel(starts[place], self._offset_of(starts[place], height))
+            while height <= min(last, following - 1):
                 payload = reel.next()
                 if payload is None:
                     raise _corrupt(reel, "no sound record", height)
@@ -129,20 +131,29 @@ class Segments:
                     raise _corrupt(reel, f"the record of height {found} stands here", height)
                 yield height, payload[_HEIGHT.size :]
                 height += 1
+            place += 1
 
-    def path(self, number: int) -> str:
-        """The file of a number."""
-        return f"{self._folder}/{number * self._heights:010d}.seg"
+    def path(self, start: int) -> str:
+        """The file that begins with a height."""
+        return f"{self._folder}/{start:010d}.seg"
 
-    def _reel(self, number: int, offset: int) -> Reel:
-        return Reel(self._disk, self.path(number), offset, self._bytes_max)
+    def _reel(self, start: int, offset: int) -> Reel:
+        return Reel(self._disk, self.path(start), offset, self._bytes_max)
 
-    def _offset_of(self, number: int, height: int) -> int:
+    def _entries(self, start: int) -> bytes:
+        index = self.path(start)[:-4] + ".idx"
+        return self._disk.read(index) if self._disk.exists(index) else b""
+
+    def _offset_of(self, start: int, height: int) -> int:
         """Where the record of a height begins, as far as the index beside the file knows; else some place before."""
-        index = self.path(number)[:-4] + ".idx"
-        stored = self._disk.read(index) if self._disk.exists(index) else b""
-        ends = dict(sound_entries(stored, self._disk.size(self.path(number))))
+        ends = dict(sound_entries(self._entries(start), self._disk.size(self.path(start))))
         return ends.get(height - 1, 0)
+
+    def _cut(self, start: int) -> bool:
+        """Whether the node is removing a file, which it cuts shorter and shorter: its index says that it was longer."""
+        stored, size = self._entries(start), self._disk.size(self.path(start))
+        whole = sound_entries(stored, 1 << 62)
+        return bool(whole) and whole[-1][1] > size
 
 
 def _corrupt(reel: Reel, reason: str, height: int | None = None) -> Fault:

@@ -31,7 +31,7 @@ from storage.copying import END, Origin, Page, origin_of, pages, read_origin
 from storage.memory import MemoryDisk, MemoryEngine
 from storage.records import frame
 from storage.segments import Segments
-from storage.store import stamp
+from storage.store import FORMAT, stamp
 from tests.storage.builders import CHAIN, DEPTH, block, commit, initialised, open_store, receipts, writes
 
 SMALL = 700
@@ -371,8 +371,8 @@ def test_pages_that_are_none():
     assert refused.value.spec is BACKUP_INVALID
     origin = origin_of(home.engine)
     with pytest.raises(Fault) as refused:
-        read_origin(encode(msgspec.structs.replace(origin, format=3)))
-    assert (refused.value.spec, refused.value.values["found"]) == (HOME_FORMAT, 3)
+        read_origin(encode(msgspec.structs.replace(origin, format=FORMAT + 1)))
+    assert (refused.value.spec, refused.value.values["found"]) == (HOME_FORMAT, FORMAT + 1)
     writer.begin(encode(origin))
     with pytest.raises(Fault) as refused:
         writer.page(b"nothing")
@@ -388,7 +388,7 @@ def test_an_engine_that_has_nothing_to_back_up():
     for spec, engine, put in (
         (HOME_EMPTY, MemoryEngine(), None),
         (HOME_FORMAT, home.engine, (keys.stamp("format"), (1).to_bytes(4, "big"))),
-        (HOME_FORMAT, home.engine, (keys.stamp("format"), (3).to_bytes(4, "big"))),
+        (HOME_FORMAT, home.engine, (keys.stamp("format"), (FORMAT + 1).to_bytes(4, "big"))),
         (STATE_CORRUPT, Home(1).engine, (keys.APPLIED, b"damaged")),
     ):
         if put is not None:
@@ -428,17 +428,34 @@ def test_a_segment_that_is_missing():
 def test_segments_of_many_files():
     """Records are read over the ends of files, from any height on, with and without an index beside them."""
     disk = MemoryDisk()
-    file = BlockFile.open(disk, FOLDER, segment_heights=4)
+    file = BlockFile.open(disk, FOLDER, segment_heights=10, segment_bytes=(1_500, 1_500))
     for height in range(1, 30):
-        file.append(height, b"block %d" % height * 100)
+        file.append(height, b"block %d" % height * 60)
     file.sync()
-    segments = Segments(disk, FOLDER, segment_heights=4)
+    segments = Segments(disk, FOLDER)
+    assert segments.starts() == [0, 5, 9, 10, 14, 18, 20, 24, 28]
     for first in range(1, 30):
         if first == 15:
             for name in disk.list(FOLDER):
                 if name.endswith(".idx"):
                     disk.remove(f"{FOLDER}/{name}")
-        found = list(segments.records(first, 27))
-        assert found == [(height, b"block %d" % height * 100) for height in range(first, 28)]
-    assert segments.numbers() == list(range(8))
+        found = list(segments.records(first, 28))
+        assert found == [(height, b"block %d" % height * 60) for height in range(first, 29)]
     assert segments.bytes_from(0) == sum(disk.size(f"{FOLDER}/{name}") for name in disk.list(FOLDER))
+
+
+def test_a_file_that_is_being_removed():
+    """A node removes a large file by cutting it shorter and shorter: what is cut is not counted any more."""
+    disk = MemoryDisk()
+    file = BlockFile.open(disk, FOLDER, segment_heights=4)
+    for height in range(1, 10):
+        file.append(height, b"block %d" % height)
+    file.sync()
+    segments = Segments(disk, FOLDER)
+    assert segments.first == 1
+    disk.truncate("blocks/0000000000.seg", 10)
+    assert segments.first == 4
+    disk.remove("blocks/0000000000.idx")
+    disk.remove("blocks/0000000000.seg")
+    assert segments.first == 4
+    assert [height for height, _ in segments.records(4, 9)] == [4, 5, 6, 7, 8, 9]
