@@ -85,7 +85,7 @@ class Audit:
     def run(self) -> Iterator[int]:
         """Check everything; yields bytes read, now and then."""
         yield from self._state()
-        yield from self._heights()
+        yield from self.heights()
 
     @property
     def sound(self) -> bool:
@@ -114,7 +114,7 @@ class Audit:
                         self.count("groups")
                         tree.add(key, value)
                     elif key.startswith(keys.EPOCH_RECORD):
-                        self._epoch_record(key, value)
+                        self.epoch_record(key, value)
                 if size >= PROGRESS_BYTES:
                     yield size
                     size = 0
@@ -124,7 +124,8 @@ class Audit:
             self.say("state", str(error))
         yield size
 
-    def _epoch_record(self, key: bytes, value: bytes) -> None:
+    def epoch_record(self, key: bytes, value: bytes) -> None:
+        """Take a row with an epoch's record: certificates are checked against it."""
         self.count("epoch_records")
         if tagged(EPOCH, value) != key[1:]:
             self.say("state", "an epoch record is not the one of its hash")
@@ -133,7 +134,8 @@ class Audit:
 
     # Heights
 
-    def _heights(self) -> Iterator[int]:
+    def heights(self) -> Iterator[int]:
+        """Check every height that there is; yields bytes read, now and then."""
         chain = _Chain(self)
         blocks, receipts = _Strand(self, FOLDER), _Strand(self, RECEIPTS_FOLDER)
         size = last = 0

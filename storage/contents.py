@@ -8,7 +8,7 @@ from typing import Final
 
 from cccnode.crypto.hashing import BLOCK, tagged
 from storage import keys
-from storage.checking import Audit
+from storage.checking import Audit, VerifyMany
 from storage.copying import Row, origin_of
 from storage.engine import Reading
 from storage.files import Disk
@@ -17,6 +17,8 @@ from storage.segments import Segments
 
 ROWS: Final = 500
 """Rows handed over at once."""
+NEWEST: Final = 32
+"""Heights that a quick check looks at: as many as may be unexecuted elsewhere, and as much again."""
 
 IdsOf = Callable[[Sequence[bytes]], Sequence[bytes]]
 """Receipts of a block -> ids of the transactions decided there."""
@@ -80,6 +82,48 @@ class HomeContent:
                 result = next(results, None)
 
 
+class NewestContent(HomeContent):
+    """The newest heights of it, without the groups: what a start looks at."""
+
+    def __init__(self, reading: Reading, disk: Disk, heights: int = NEWEST) -> None:
+        """See `HomeContent`."""
+        super().__init__(reading, disk)
+        self._from = max(0, self.origin.applied.height - heights + 1)
+
+    def rows(self, folder: str) -> Iterator[Sequence[Row]]:
+        """See `Content`; of the state, the epoch records only."""
+        if folder == "state":
+            yield from _together(self._reading.iterate(keys.EPOCH_RECORD))
+            return
+        for height in range(self._from, self.origin.applied.height + 1):
+            found = [(key, self._reading.get(key)) for key in (keys.header(height), keys.applied_at(height))]
+            yield [(key, value) for key, value in found if value is not None]
+
+    def records(self, folder: str) -> Iterator[tuple[int, bytes]]:
+        """See `Content`."""
+        segments = Segments(self._disk, folder)
+        first = segments.first
+        if first is not None:
+            yield from segments.records(max(first, self._from), self.origin.applied.height)
+
+
+def quick_audit(reading: Reading, disk: Disk, verify_many: VerifyMany) -> Audit:
+    """Look at the newest heights: blocks, receipts, results, certificates, and whether they end where they should.
+
+    Whether the groups have the state root, opening the state finds out.
+
+    Raises:
+        Fault: HOME_EMPTY, HOME_FORMAT or STATE_CORRUPT.
+    """
+    audit = Audit(NewestContent(reading, disk), verify_many)
+    for rows in audit.content.rows("state"):
+        for key, value in rows:
+            audit.epoch_record(key, value)
+    for _ in audit.heights():
+        pass
+    return audit
+
+
 def check_index(audit: Audit, index: Index, ids_of: IdsOf) -> None:
     """Let an audit that is about to run compare the index with each block's receipts, as far as it has come."""
     indexed = index.indexed_height
@@ -88,7 +132,7 @@ def check_index(audit: Audit, index: Index, ids_of: IdsOf) -> None:
         audit.say("index", f"it is filled up to {indexed}, beyond the newest height", applied)
 
     def compare(height: int, receipts: Sequence[bytes]) -> None:
-        if indexed is None or height > indexed:
+        if indexed is None or not index.earliest <= height <= indexed:
             return
         for position, tx_id in enumerate(ids_of(receipts)):
             audit.count("indexed")

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -39,6 +40,7 @@ from cccnode.node.pruning import Kept, Pruning
 from cccnode.node.reporting import Reporting
 from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
+from cccnode.node.verifying import look_at_start
 from cccnode.rpc.server import RpcServer
 from cccnode.telemetry import Metrics, start_logging
 from cccnode.types.errors import Fault
@@ -150,6 +152,9 @@ async def _assemble(
         refused.values.setdefault("data", str(config.home.data))
         raise
     header = initialise(store, genesis if store.applied is not None else read_home_genesis(config.home.genesis_file))
+    began = time.monotonic()
+    looked_at = look_at_start(engine, disk)
+    _log.info("data checked", verdict="sound", **looked_at, seconds=round(time.monotonic() - began, 3))
     card = home_card(config.home)
     guard = CheckpointGuard(store, card.checkpoint) if card is not None else None
     directory = Directory(

@@ -10,20 +10,37 @@ from cccnode.home import Home
 from cccnode.ledger.receipts import decided_ids
 from cccnode.node.data import read_home_outline
 from cccnode.node.restoring import origin_of
-from cccnode.types.errors import HOME_EMPTY, HOME_OTHER_CHAIN, fault
+from cccnode.types.errors import DATA_DAMAGED, HOME_EMPTY, HOME_OTHER_CHAIN, fault
 from cccnode.types.validators import epoch_record_hash
 from storage import keys
 from storage.backup import FILES, Backup
 from storage.blocks import FOLDER, RECEIPTS_FOLDER
 from storage.checking import Audit, Content
-from storage.contents import HomeContent, check_index
-from storage.files import RealDisk
+from storage.contents import HomeContent, check_index, quick_audit
+from storage.engine import Engine
+from storage.files import Disk, RealDisk
 from storage.index import Index
 from storage.leveldb import LevelDB
 from storage.segments import Segments
 
 INDEX_FILE: Final = "index/transactions.sqlite"
 """Of the transaction index, below the data of a home."""
+
+
+def look_at_start(engine: Engine, disk: Disk) -> dict[str, object]:
+    """The quick check of each start; what it looked at.
+
+    Raises:
+        Fault: storage/DATA_DAMAGED with all that was found.
+    """
+    reading = engine.snapshot()
+    try:
+        audit = quick_audit(reading, disk, verifying.verify_many)
+    finally:
+        reading.close()
+    if not audit.sound:
+        raise fault(DATA_DAMAGED, findings=[str(finding) for finding in audit.findings])
+    return {"height": audit.content.origin.applied.height, **audit.counts}
 
 
 class _Check:
