@@ -9,8 +9,7 @@ from typing import Final
 from cccnode.crypto.hashing import BLOCK, tagged
 from storage import keys
 from storage.checking import Audit, VerifyMany
-from storage.copying import Row, origin_of
-from storage.engine import Reading
+from storage.copying import Readable, Row, origin_of
 from storage.files import Disk
 from storage.index import Index
 from storage.segments import Segments
@@ -27,7 +26,7 @@ IdsOf = Callable[[Sequence[bytes]], Sequence[bytes]]
 class HomeContent:
     """See `checking.Content`."""
 
-    def __init__(self, reading: Reading, disk: Disk) -> None:
+    def __init__(self, reading: Readable, disk: Disk) -> None:
         """Look what it is.
 
         Raises:
@@ -85,7 +84,7 @@ class HomeContent:
 class NewestContent(HomeContent):
     """The newest heights of it, without the groups: what a start looks at."""
 
-    def __init__(self, reading: Reading, disk: Disk, heights: int = NEWEST) -> None:
+    def __init__(self, reading: Readable, disk: Disk, heights: int = NEWEST) -> None:
         """See `HomeContent`."""
         super().__init__(reading, disk)
         self._from = max(0, self.origin.applied.height - heights + 1)
@@ -107,7 +106,7 @@ class NewestContent(HomeContent):
             yield from segments.records(max(first, self._from), self.origin.applied.height)
 
 
-def quick_audit(reading: Reading, disk: Disk, verify_many: VerifyMany) -> Audit:
+def quick_audit(reading: Readable, disk: Disk, verify_many: VerifyMany) -> Audit:
     """Look at the newest heights: blocks, receipts, results, certificates, and whether they end where they should.
 
     Whether the groups have the state root, opening the state finds out.

@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from cccnode.codec import DecodeError, Noun, decode, decode_trusted, encode
 from cccnode.crypto.hashing import BLOCK, tagged
-from cccnode.types.errors import BACKUP_INVALID, HOME_EMPTY, HOME_FORMAT, STATE_CORRUPT, fault
+from cccnode.types.errors import BACKUP_INVALID, BLOCKS_CORRUPT, HOME_EMPTY, HOME_FORMAT, STATE_CORRUPT, fault
 from cccnode.types.scalars import U8, U32, Hash
 from storage import keys
-from storage.engine import Put, Reading
+from storage.engine import Engine, Put, Reading
 from storage.store import FORMAT, Applied
 
 VERSION: Final = 1
@@ -27,6 +27,8 @@ PAGE_BYTES_MAX: Final = 64 << 20
 _PREFIXES: Final = (keys.EPOCH_RECORD, keys.GROUP, keys.META)
 
 Row = tuple[bytes, bytes]
+Readable = Reading | Engine
+"""An engine, or one of its moments."""
 Kind = Literal["state", "heights", "end"]
 
 
@@ -52,7 +54,7 @@ class Page(Noun, frozen=True, array_like=True, gc=False):
 END: Final = Page("end", ())
 
 
-def origin_of(reading: Reading) -> Origin:
+def origin_of(reading: Readable) -> Origin:
     """What an engine holds.
 
     Raises:
@@ -133,6 +135,18 @@ def read_page(raw: bytes) -> Page:
         return decode(Page, raw)
     except DecodeError as error:
         raise fault(BACKUP_INVALID, reason=str(error)) from error
+
+
+def receipts_in_record(height: int, raw: bytes) -> list[bytes]:
+    """The receipts in what is stored of a height.
+
+    Raises:
+        Fault: BLOCKS_CORRUPT.
+    """
+    try:
+        return decode_trusted(list[bytes], raw)
+    except DecodeError as error:
+        raise fault(BLOCKS_CORRUPT, height=height, reason=str(error)) from error
 
 
 def puts_of(rows: Iterable[Row]) -> list[Put]:

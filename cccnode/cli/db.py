@@ -24,7 +24,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group(epilog="Example: cccnode db backup /mnt/backup --home ~/.cccnode")
 def db() -> None:
-    """What a node keeps: backup, verify, restore, prune."""
+    """What a node keeps: backup, verify, restore; check, repair, stats, compact, prune, reindex."""
 
 
 @db.command(epilog="Example: cccnode db backup /mnt/backup --home ~/.cccnode")
@@ -123,6 +123,118 @@ def restore(options: Options, *, folder: Path, replace: bool, with_keys: bool) -
         steps = restore_home(home, folder, replace=replace, with_keys=with_keys)
         meter = run(options, 2 * manifest.size, steps)
     show(options, {"home": str(home.root), **described(manifest), "seconds": round(meter.seconds, 1)})
+
+
+@db.command(epilog="Example: cccnode db check --home ~/.cccnode")
+@also_here
+@pass_options
+def check(options: Options) -> None:
+    """The quick check of a stopped home, in seconds: its newest blocks and results, and the state root.
+
+    Every start of a node does the same and says so in its log. `verify` checks everything.
+    """
+    from cccnode.node.verifying import quick_check  # noqa: PLC0415 - slow
+
+    home = chosen_home(options)
+    with HomeLock.take(home):
+        audit = quick_check(home)
+    findings = [str(finding) for finding in audit.findings]
+    verdict = "sound" if audit.sound else "damaged"
+    shown = {"height": str(audit.content.origin.applied.height), **audit.counts, "verdict": verdict}
+    show(options, shown | ({"findings": findings} if options.json else {}))
+    if findings:
+        raise output.trouble(errors.DATA_DAMAGED, printed=True, findings=findings)
+
+
+@db.command(epilog="Example: cccnode db repair --home ~/.cccnode")
+@also_here
+@pass_options
+def repair(options: Options) -> None:
+    """Mend a damaged home whose node is stopped, by what costs least; says what it did and what it could not.
+
+    Votes and keys are never touched. What is given up is set aside under data/damaged-N, for you to inspect and delete.
+    """
+    from cccnode.node.mending import Mending  # noqa: PLC0415 - slow
+
+    home = chosen_home(options)
+    with HomeLock.take(home):
+        mending = Mending(home)
+        run(options, 0, mending.steps())
+    report = mending.report
+    rows = {
+        "found": report.found,
+        "done": report.done,
+        "lost": report.lost,
+        "set_aside": [] if report.aside is None else [str(report.aside)],
+        "next": [report.following],
+    }
+    if options.json:
+        output.emit_json(rows)
+        return
+    for name, lines in rows.items():
+        for line in lines or ["-"]:
+            click.echo(f"{name:<10} {line}")
+
+
+@db.command(epilog="Example: cccnode db stats --home ~/.cccnode --output json")
+@also_here
+@pass_options
+def stats(options: Options) -> None:
+    """Bytes and files by kind; rows too while the node is stopped."""
+    from cccnode.node.counting import stats as count  # noqa: PLC0415 - slow
+
+    found = count(chosen_home(options))
+    if options.json:
+        output.emit_json(found)
+        return
+    rows = [
+        (
+            kind,
+            f"{row['files']} files",
+            amount(float(str(row["bytes"]))),
+            ", ".join(f"{name} {value}" for name, value in row.items() if name not in {"files", "bytes"}),
+        )
+        for kind, row in found.items()
+    ]
+    for line in output.table(rows, indent=""):
+        click.echo(line)
+
+
+@db.command(epilog="Example: cccnode db compact --home ~/.cccnode")
+@also_here
+@pass_options
+def compact(options: Options) -> None:
+    """Give the space of deleted rows in state, index and history back to the disk. The node is stopped."""
+    from cccnode.node.counting import compact as compact_home  # noqa: PLC0415 - slow
+
+    home = chosen_home(options)
+    with HomeLock.take(home):
+        found = compact_home(home)
+    if options.json:
+        output.emit_json(found)
+        return
+    rows = [(kind, amount(row["before_bytes"]), "->", amount(row["after_bytes"])) for kind, row in found.items()]
+    for line in output.table(rows, indent=""):
+        click.echo(line)
+
+
+@db.command(epilog="Example: cccnode db reindex --home ~/.cccnode")
+@also_here
+@pass_options
+def reindex(options: Options) -> None:
+    """Fill the transaction index of a stopped node anew, from its receipts."""
+    from cccnode.node.counting import Reindexing  # noqa: PLC0415 - slow
+
+    home = chosen_home(options)
+    with ExitStack() as stack:
+        stack.enter_context(HomeLock.take(home))
+        work = Reindexing(home)
+        stack.callback(work.close)
+        meter = run(options, work.expected, work.steps())
+    show(
+        options,
+        {"height": str(work.height), "transactions": work.transactions, "seconds": round(meter.seconds, 1)},
+    )
 
 
 db.add_command(prune)
