@@ -301,7 +301,7 @@ class BlockFile:
         path, index_path = self._path(start), self._index_path(start)
         stored = self._disk.read(index_path) if self._disk.exists(index_path) else b""
         size = self._disk.size(path)
-        entries = _sound_entries(stored, size)
+        entries = sound_entries(stored, size)
         offset = entries[-1][1] if entries else 0
         following = self.starts_after(start) or (start // self._heights + 1) * self._heights
         while (payload := self._record_at(path, offset, size)) is not None:
@@ -342,7 +342,7 @@ def _entry(height: int, end: int) -> bytes:
     return _ENTRY.pack(height, end, crc32(b"%d %d" % (height, end)))
 
 
-def _sound_entries(stored: bytes, size: int) -> list[tuple[int, int]]:
+def sound_entries(stored: bytes, size: int) -> list[tuple[int, int]]:
     """The (height, end) entries of an index file up to the first that is torn or does not fit the file."""
     entries: list[tuple[int, int]] = []
     for start in range(0, len(stored) - _ENTRY.size + 1, _ENTRY.size):

@@ -48,6 +48,9 @@ class Disk(Protocol):
     def exists(self, path: str) -> bool:
         """Whether the file or folder is there."""
 
+    def is_folder(self, path: str) -> bool:
+        """Whether a folder is there."""
+
     def list(self, folder: str) -> Sequence[str]:
         """Sorted names in a folder, without temporary files; empty if there is no such folder."""
 
@@ -138,6 +141,11 @@ class RealDisk:
         """See `Disk`."""
         with _named(path):
             return self._at(path).exists()
+
+    def is_folder(self, path: str) -> bool:
+        """See `Disk`."""
+        with _named(path):
+            return self._at(path).is_dir()
 
     def list(self, folder: str) -> Sequence[str]:
         """See `Disk`."""

@@ -161,6 +161,20 @@ class Index:
         with _named(str(self._path)):
             return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
+    def rows(self) -> int:
+        """How many transactions it holds."""
+        with _named(str(self._path)):
+            return int(self._writer.execute("SELECT count(*) FROM tx").fetchone()[0])
+
+    def compact(self) -> None:
+        """Write the file anew without its free pages.  Blocks; needs as much space again meanwhile.
+
+        Raises:
+            Fault: DISK_FULL, DISK_READ_ONLY or DISK_FAILED.
+        """
+        with _named(str(self._path)):
+            self._writer.execute("VACUUM")
+
     def close(self) -> None:
         """Close both connections."""
         self._reader.close()

@@ -10,11 +10,16 @@ OLD_RECEIPTS: Final = b"r"
 APPLIED: Final = b"p"
 """The newest `Applied`: the one pointer of truth."""
 _STAMP: Final = b"s"
-_META: Final = b"m"
-_APPLIED_AT: Final = b"a"
-_HEADER: Final = b"h"
-_HEIGHT: Final = b"i"
-_EPOCH: Final = b"e"
+META: Final = b"m"
+"""m | name -> what the node wants to remember."""
+APPLIED_AT: Final = b"a"
+"""a | height u64 -> the `Applied` of that height."""
+HEADER: Final = b"h"
+"""h | height u64 -> the header of an applied block."""
+HEIGHT_OF: Final = b"i"
+"""i | block id -> the height of an applied block."""
+EPOCH_RECORD: Final = b"e"
+"""e | hash -> the body of an epoch record."""
 
 _U32: Final = Struct(">I").pack
 _U64: Final = Struct(">Q").pack
@@ -37,22 +42,22 @@ def stamp(name: str) -> bytes:
 
 def meta(name: str) -> bytes:
     """A named value that the node wants to remember."""
-    return _META + name.encode()
+    return META + name.encode()
 
 
 def applied_at(height: int) -> bytes:
     """The `Applied` of one height."""
-    return _APPLIED_AT + _U64(height)
+    return APPLIED_AT + _U64(height)
 
 
 def header(height: int) -> bytes:
     """The header of an applied block."""
-    return _HEADER + _U64(height)
+    return HEADER + _U64(height)
 
 
 def height_of(block_id: bytes) -> bytes:
     """The height (u64) of an applied block."""
-    return _HEIGHT + block_id
+    return HEIGHT_OF + block_id
 
 
 def rows_by_height(first: int, end: int) -> list[tuple[bytes, bytes]]:
@@ -62,14 +67,19 @@ def rows_by_height(first: int, end: int) -> list[tuple[bytes, bytes]]:
 
 def rows_by_id(part: int) -> tuple[bytes, bytes]:
     """Where the heights of block ids lie that begin with this byte."""
-    return _HEIGHT + bytes([part]), _HEIGHT + bytes([part]) + b"\xff" * 32
+    return HEIGHT_OF + bytes([part]), HEIGHT_OF + bytes([part]) + b"\xff" * 32
 
 
 def epoch_record(record_hash: bytes) -> bytes:
     """The body of an epoch record."""
-    return _EPOCH + record_hash
+    return EPOCH_RECORD + record_hash
 
 
 def group(bucket_number: int, name: bytes) -> bytes:
     """The items of one group."""
     return bucket(bucket_number) + name
+
+
+def height_in(key: bytes) -> int:
+    """The height in the key of a header, or of an `Applied`."""
+    return int.from_bytes(key[1:9], "big")

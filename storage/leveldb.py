@@ -55,6 +55,8 @@ class LevelDB:
         self._path = str(path)
         self._plyvel = _load()
         self._failed: Fault | None = None
+        if _beheaded(Path(path)):
+            raise fault(STATE_CORRUPT, path=self._path, reason="it has tables or logs, but no CURRENT to name them")
         try:
             make_folder(Path(path))
             self._db = self._plyvel.DB(
@@ -151,6 +153,24 @@ class LevelReading:
     def close(self) -> None:
         """See `Reading`."""
         self._snapshot.close()
+
+
+def _beheaded(path: Path) -> bool:
+    """Whether LevelDB would take a folder for a new one and delete the tables that are in it."""
+    return not (path / "CURRENT").exists() and any(path.glob("*.l[do][bg]"))
+
+
+def mend(path: str | Path) -> None:
+    """Have LevelDB save what it can of a folder that it cannot open: rows may be missing afterwards.
+
+    Raises:
+        Fault: nothing could be saved.
+    """
+    plyvel = _load()
+    try:
+        plyvel.repair_db(str(path))
+    except (OSError, plyvel.Error) as error:
+        raise fault(STATE_CORRUPT, path=str(path), reason=str(error)) from error
 
 
 def _load() -> Any:

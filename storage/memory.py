@@ -70,6 +70,10 @@ class MemoryDisk:
         """See `Disk`."""
         return path in self._files or any(name.startswith(path + "/") for name in self._files)
 
+    def is_folder(self, path: str) -> bool:
+        """See `Disk`."""
+        return path not in self._files and self.exists(path)
+
     def list(self, folder: str) -> Sequence[str]:
         """See `Disk`."""
         inside = folder + "/"

@@ -30,7 +30,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Proofs in a file: export, verify. Validators that voted twice.",
     ),
     "snapshot": ("cccnode.cli.snapshot:snapshot", "Snapshots of the state: create, list, verify, restore."),
-    "db": ("cccnode.cli.db:db", "What a node keeps: prune."),
+    "db": ("cccnode.cli.db:db", "What a node keeps: back up, verify, restore, check, repair, prune."),
     "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show."),

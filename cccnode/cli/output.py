@@ -36,6 +36,7 @@ _CONFIGURATION_NAMES: Final = frozenset(
         errors.STATE_CORRUPT,
         errors.BLOCKS_CORRUPT,
         errors.JOURNAL_CORRUPT,
+        errors.DATA_DAMAGED,
         errors.DIVERGED,
         errors.SAFETY_ALARM,
     )

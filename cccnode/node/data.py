@@ -161,8 +161,12 @@ def open_data(disk: Disk, store: Store, *, given_up: int | None = None) -> Opene
 
 
 def found_journal(disk: Disk, epoch: int, unsure_view: int = 0) -> None:
-    """Note that this node never voted in an epoch beyond a view; where it did, nothing is noted."""
-    if not disk.exists(_journal(epoch)):
+    """Note that this node never voted in an epoch beyond a view; where it did, or may have, nothing is noted.
+
+    A journal of a later epoch says that this epoch is over for this node: its data was restored from a backup.
+    """
+    later = any(int(name) > epoch for name in disk.list(JOURNAL) if name.isdecimal())
+    if not later and not disk.exists(_journal(epoch)):
         disk.replace_file(_mark(epoch), encode(unsure_view))
 
 

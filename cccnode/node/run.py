@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,6 +18,7 @@ from cccnode.city.registry import record as membership
 from cccnode.config import Config, split_contact
 from cccnode.crypto import verifying
 from cccnode.crypto.signing import SigningKey
+from cccnode.driver.copies import Copies
 from cccnode.driver.epochs import Identity
 from cccnode.driver.recording import Recordings
 from cccnode.driver.replica import Replica
@@ -38,8 +40,10 @@ from cccnode.node.pruning import Kept, Pruning
 from cccnode.node.reporting import Reporting
 from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
+from cccnode.node.verifying import look_at_start
 from cccnode.rpc.server import RpcServer
 from cccnode.telemetry import Metrics, start_logging
+from cccnode.types.block import Header
 from cccnode.types.errors import Fault
 from genesis.document import Genesis
 from p2p.directory import Directory
@@ -114,6 +118,31 @@ def _swap_in(config: Config) -> None:
         _log.info("begins at a snapshot", data=str(config.home.data))
 
 
+def _open_store(config: Config, disk: RealDisk, engine: Engine, genesis: Genesis) -> tuple[Store, Header]:
+    """What is stored, looked at; the first state is written where there is none.  Also the genesis header."""
+    began = time.monotonic()
+    try:
+        store = Store.open(
+            disk,
+            engine,
+            chain=genesis.chain,
+            node_id=keys.read(config.home.first_node_key).public_key,
+            depth=genesis.document.state_depth,
+            cache_bytes=config.storage.cache_mb << 20,
+        )
+        opened = time.monotonic()
+        header = initialise(
+            store, genesis if store.applied is not None else read_home_genesis(config.home.genesis_file)
+        )
+        began += time.monotonic() - opened
+        looked_at = look_at_start(engine, disk)
+    except Fault as refused:
+        refused.values.setdefault("data", str(config.home.data))
+        raise
+    _log.info("data checked", verdict="sound", **looked_at, seconds=round(time.monotonic() - began, 3))
+    return store, header
+
+
 async def _assemble(
     config: Config,
     runtime: AsyncioRuntime,
@@ -136,19 +165,7 @@ async def _assemble(
     if history is not None:
         stack.callback(history.close)
     stack.callback(runtime.close)  # first of these to run: writers finish before their files are closed
-    try:
-        store = Store.open(
-            disk,
-            engine,
-            chain=genesis.chain,
-            node_id=keys.read(config.home.first_node_key).public_key,
-            depth=genesis.document.state_depth,
-            cache_bytes=config.storage.cache_mb << 20,
-        )
-    except Fault as refused:
-        refused.values.setdefault("data", str(config.home.data))
-        raise
-    header = initialise(store, genesis if store.applied is not None else read_home_genesis(config.home.genesis_file))
+    store, header = _open_store(config, disk, engine, genesis)
     card = home_card(config.home)
     guard = CheckpointGuard(store, card.checkpoint) if card is not None else None
     directory = Directory(
@@ -232,6 +249,7 @@ async def _assemble(
         files=served_files(config.home, genesis),
         incidents=incidents,
         photographer=replica.snapshots.photography if replica.snapshots is not None else None,
+        copier=Copies(runtime, engine),
         on_failure=_rpc_failed,
     )
     await rpc.start()

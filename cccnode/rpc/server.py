@@ -15,6 +15,7 @@ from aiohttp import web
 from cccnode.config import OpsSection, RpcSection, split_address
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import Backend
+from cccnode.rpc.copies import BACKUP_PATH, Copier, send_copy
 from cccnode.rpc.dispatch import Dispatcher, OnFailure
 from cccnode.rpc.downloads import Downloads
 from cccnode.rpc.health import Health
@@ -37,10 +38,11 @@ _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
     errors.INCIDENT_BUSY: 503,
     errors.INCIDENT_NOTHING: 409,
     errors.SNAPSHOT_BUSY: 503,
+    errors.BACKUP_BUSY: 503,
 }
 """HTTP status of the refusals that come before JSON-RPC; everything JSON-RPC answers is 200."""
 _USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc, or GET /genesis.json"
-_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident or /snapshot"
+_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident, /snapshot or /backup"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -57,6 +59,7 @@ class RpcServer:
         files: Mapping[str, Path] | None = None,
         incidents: Incidents | None = None,
         photographer: Photographer | None = None,
+        copier: Copier | None = None,
         on_failure: OnFailure | None = None,
     ) -> None:
         """A server for `backend`; without `ops` there is no second port (tests); anyone may GET `files`, by path."""
@@ -66,7 +69,7 @@ class RpcServer:
         """`host:port` really bound."""
         self.ops_address = ""
         self._health = Health(backend)
-        self._incidents, self._photographer = incidents, photographer
+        self._incidents, self._photographer, self._copier = incidents, photographer, copier
         self._metrics = backend.metrics
         self._limits = rpc
         self._ops = ops
@@ -167,6 +170,11 @@ class RpcServer:
         if request.method == "POST" and request.path == SNAPSHOT_PATH and self._photographer is not None:
             try:
                 return await send_snapshot(request, self._photographer)
+            except Fault as refusal:
+                return _refuse(refusal)
+        if request.method == "POST" and request.path == BACKUP_PATH and self._copier is not None:
+            try:
+                return await send_copy(request, self._copier)
             except Fault as refusal:
                 return _refuse(refusal)
         match request.method, request.path:
