@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> Figures:
 
 async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[Node], genesis: Genesis) -> Figures:
     watch = Watch(nodes)
-    before = [node.rss_mb() for node in nodes]
+    before = [(node.rss_mb(), node.rss_mb() - node.file_mb()) for node in nodes]
     try:
         executed = await _execute_one(network, genesis, watch.connections[0])
         await _fill(options, watch, genesis)
@@ -85,7 +85,8 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
             joiner.stop()
         alive = [(node, start) for node, start in zip(nodes, before, strict=True) if node.process.poll() is None]
         serving = [round(node.peak_rss_mb(), 1) for node, _ in alive]
-        growth = [round(node.peak_rss_mb() - start, 1) for node, start in alive]
+        growth = [round(node.peak_rss_mb() - start, 1) for node, (start, _) in alive]
+        unfiled = [round(node.rss_mb() - node.file_mb() - start, 1) for node, (_, start) in alive]
     finally:
         watch.close()
     figures |= {
@@ -95,6 +96,7 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
         "snapshot_mb": round(_bytes(network, height) / 2**20, 1),
         "serving_rss_mb": serving,
         "serving_rss_growth_mb": growth,
+        "serving_growth_without_files_mb": unfiled,
     }
     figures["sound"] = figures["verified"]
     rows = [(name, str(value)) for name, value in figures.items()]
