@@ -81,6 +81,10 @@ async def test_a_snapshot_is_carried_to_another_home(networks: Callable[..., Net
         city.start(1)
         await until(lambda: _follows(clients, int(at)), lambda: f"it follows: {city.log(1)[-2000:]}")
         await equal_roots(clients)
+        city.stop(1)
+        for verb in ("check", "verify"):
+            ended = await asyncio.to_thread(run, "db", verb, "--home", str(city.node(1).home.root), "--output", "json")
+            assert json.loads(ended.stdout)["verdict"] == "sound", ended.stdout
         piece = next(folder.glob("*/state-*"))
         piece.write_bytes(piece.read_bytes()[:-1])
         damaged = await command(city, 1, "verify", at, "--from", str(folder))
