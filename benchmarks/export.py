@@ -5,7 +5,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -23,12 +24,14 @@ from cccnode.export.schema import COLUMNS
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.node.data import read_home_genesis
 from genesis.document import Genesis
+from tests.support.postgres import server
 
 _POLL_S: Final = 0.1
 _DRAIN_S: Final = 120
 _TRIES: Final = 10
 _EXPORT_S: Final = 900
 _SQLITE: Final = "sqlite:"
+_OWN_SERVER: Final = "postgresql"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +45,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--fill-rate", type=float, default=3_000, help="a second, for --transactions; default: %(default)s")
     add("--batch", type=int, default=64, help="transactions in one tx_submit_batch; default: %(default)s")
     add("--lanes", type=int, default=4, help="ranges at a time; default: %(default)s")
-    add("--to", default="", help="postgresql:// URL of an empty database, or sqlite:FILE; default: a new SQLite file")
+    add("--to", default="", help="URL of `cccnode export run`, or postgresql: a new server; default: a new file")
 
 
 def _run(options: argparse.Namespace) -> Figures:
     with (
         TemporaryDirectory(prefix="export-") as folder,
+        _target(options.to, folder) as target,
         cluster(
             validators=options.validators,
             accounts=options.accounts,
@@ -55,9 +59,18 @@ def _run(options: argparse.Namespace) -> Figures:
             settings={"log.level": "warning"},
         ) as (network, nodes),
     ):
-        target = options.to or f"{_SQLITE}{folder}/chain.db"
         genesis = read_home_genesis(network.home.genesis_file)
         return asyncio.run(_measure(options, nodes, genesis, target))
+
+
+@contextmanager
+def _target(said: str, folder: str) -> Iterator[str]:
+    """Where to: a new file, a new server (package postgresql), or what was said."""
+    if said == _OWN_SERVER:
+        with server() as made:
+            yield made.url
+    else:
+        yield said or f"{_SQLITE}{folder}/chain.db"
 
 
 async def _measure(options: argparse.Namespace, nodes: list[Node], genesis: Genesis, target: str) -> Figures:
@@ -204,7 +217,7 @@ def _peak_mb(process: int) -> float:
 BENCHMARK: Final = Benchmark(
     name="export",
     en="The export process fills SQLite or PostgreSQL from a node: rows a second, and its lag under load.",
-    example="--transactions 100000 --json   (or: --to postgresql://postgres@/bench?host=/tmp/pg)",
+    example="--transactions 100000 --json   (or: --to postgresql)",
     repetitions=1,
     arguments=_arguments,
     run=_run,

@@ -177,6 +177,8 @@ def report_lines(options: Options, findings: Mapping[str, Any]) -> list[str]:
         f"{text('first differing block', 'บล็อกแรกที่ต่าง')}: {findings['height']} {findings['block_id']}",
         f"{text('differing receipts', 'ใบรับที่ต่าง')}: {len(findings['receipts'])}",
     ]
+    if findings.get("unknown_until") == findings["height"] - 1:
+        lines.append(text("older results are kept no more: it may be older", "ไม่มีผลลัพธ์ที่เก่ากว่านี้แล้ว อาจเกิดก่อนหน้า"))
     for row in findings.get("keys", ())[:_SHOWN]:
         lines += [
             f"{text('key', 'คีย์')}: {row['name']} ({text('bucket', 'บักเก็ต')} {row['bucket']})",

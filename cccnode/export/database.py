@@ -193,6 +193,8 @@ def complete_until(ranges: Sequence[Range]) -> int:
     """Up to this height nothing is missing; 0 before anything."""
     height = 0
     for row in ranges:
+        if height and row.first != height + 1:
+            break
         height = row.next - 1
         if row.last is None or row.next <= row.last:
             break

@@ -55,7 +55,7 @@ class SqliteEngine:
         """Open or create the file.
 
         Raises:
-            Fault: export/TARGET.
+            Fault: export/TARGET, export/FULL or export/AWAY.
         """
         self._path, self._lock = path, asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
@@ -66,7 +66,7 @@ class SqliteEngine:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
         except (sqlite3.Error, OSError) as error:
-            raise fault(EXPORT_TARGET, target=str(path), reason=str(error)) from error
+            raise fault(_spec(error), target=str(path), reason=str(error)) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqliteSession]:
@@ -88,7 +88,7 @@ class SqliteEngine:
         self._thread.shutdown()
 
 
-def _spec(error: sqlite3.Error) -> ErrorSpec:
+def _spec(error: Exception) -> ErrorSpec:
     # The lowest byte is what the extended codes have in common.
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

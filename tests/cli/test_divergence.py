@@ -93,5 +93,7 @@ def test_in_thai() -> None:
     english, thai = (report_lines(Options(lang=lang), FINDINGS) for lang in ("en", "th"))
     assert len(english) == len(thai)
     assert all("0xaa" in lines[-2] for lines in (english, thai))
+    older = report_lines(Options(), {**FINDINGS, "unknown_until": FINDINGS["height"] - 1})
+    assert len(older) == len(english) + 1
     third = report_lines(Options(), {**FINDINGS, "replay": {"agrees_with": None, "why": "pruned"}})
     assert third[-1].endswith("pruned")

@@ -8,8 +8,8 @@ import re
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from tests.end_to_end.waiting import until
 from tests.support import postgres
 
 KILLS = 20
+LONG_S = 420
+"""Twenty starts of a program on a busy machine."""
 OLD_BLOCKS = 300
 """Decided before the first exporter starts: enough for several ranges at a time."""
 LATEST = 10
@@ -36,8 +38,13 @@ Ask = Callable[[str], Awaitable[Sequence[tuple[Any, ...]]]]
 
 def exporter(network: Network, target: str, *words: str) -> "subprocess.Popen[bytes]":
     """A running exporter."""
-    command = [*CCCNODE, "export", "run", "--node", network.node(0).rpc, "--to", target, *words]
+    command = [*CCCNODE, "export", "run", *at(network), "--to", target, *words]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env=dict(os.environ))
+
+
+def at(network: Network) -> tuple[str, str]:
+    """The option that names its node."""
+    return "--node", network.node(0).rpc
 
 
 async def passes(tenths: int) -> None:
@@ -83,9 +90,7 @@ async def killed_again_and_again(network: Network, target: str, ask: Ask, no_tab
         await load.final_everywhere([0])
         last = await height(clients[0])
     assert most > 2, "ranges were filled at the same time"
-    done = await asyncio.to_thread(
-        run, "export", "run", "--node", network.node(0).rpc, "--to", target, "--until", str(last)
-    )
+    done = await asyncio.to_thread(run, "export", "run", *at(network), "--to", target, "--until", str(last))
     assert done.returncode == 0, done.stderr
 
 
@@ -130,6 +135,7 @@ async def is_whole(network: Network, ask: Ask) -> None:
     assert all(int(row[2]) >= row[1] for row in received)
 
 
+@pytest.mark.timeout(LONG_S)
 async def test_sqlite(networks: Callable[..., Network], tmp_path: Path) -> None:
     """Into a SQLite file."""
     city = networks(validators=1)
@@ -142,13 +148,14 @@ async def test_sqlite(networks: Callable[..., Network], tmp_path: Path) -> None:
 
         await killed_again_and_again(city, f"sqlite:{path}", ask, sqlite3.OperationalError)
         await is_whole(city, ask)
-    taken = run("export", "run", "--node", city.node(0).rpc, "--to", f"sqlite:{city.node(0).log}", "--output", "json")
+    taken = run("export", "run", *at(city), "--to", f"sqlite:{city.node(0).log}", "--output", "json")
     assert json.loads(taken.stdout)["error"]["name"] == errors.EXPORT_TARGET.name
 
 
+@pytest.mark.timeout(LONG_S)
 @pytest.mark.needs("psql")
 async def test_postgresql(networks: Callable[..., Network]) -> None:
-    """Into a PostgreSQL server, which crashes in the end and comes back."""
+    """Into a PostgreSQL server."""
     city = networks(validators=1)
     with postgres.server() as server:
         city.start(0)
@@ -158,6 +165,22 @@ async def test_postgresql(networks: Callable[..., Network]) -> None:
 
         await killed_again_and_again(city, server.url, ask, postgres.no_table())
         await is_whole(city, ask)
+
+
+@pytest.mark.needs("psql")
+async def test_troubles(networks: Callable[..., Network]) -> None:
+    """A server that crashes and comes back, and two exporters at once."""
+    city = networks(validators=1)
+    with postgres.server() as server:
+        city.start(0)
+
+        async def ask(sql: str) -> list[tuple[Any, ...]]:
+            return await postgres.fetch(server.url, sql)
+
+        async with city.clients() as clients:
+            await city.validating(clients, 0)
+        begun = await asyncio.to_thread(run, "export", "run", "--to", server.url, "--until", "1", *at(city))
+        assert begun.returncode == 0, begun.stderr
         await survives_a_crash(city, server, ask)
         await two_at_once(city, server.url, ask)
         await is_whole(city, ask)
@@ -165,9 +188,8 @@ async def test_postgresql(networks: Callable[..., Network]) -> None:
 
 async def survives_a_crash(network: Network, server: postgres.Server, ask: Ask) -> None:
     """An exporter says once that its database does not answer, waits for it, and goes on."""
-    process = exporter(network, server.url)
-    try:
-        async with network.clients() as clients:
+    async with network.clients() as clients:
+        with running(network, server.url) as process:
             for _ in range(2):
                 await _caught_up(network, clients, ask)
                 await asyncio.to_thread(server.stop)
@@ -177,31 +199,34 @@ async def survives_a_crash(network: Network, server: postgres.Server, ask: Ask) 
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
             told = (await asyncio.to_thread(process.communicate))[1].decode()
-    finally:
-        process.kill()
     assert process.returncode == 0, told
     assert told.count(errors.EXPORT_AWAY.name) == 2, told
 
 
 async def two_at_once(network: Network, target: str, ask: Ask) -> None:
     """One of two exporters ends by name, the other goes on."""
-    both = [exporter(network, target) for _ in range(2)]
-    try:
+    with running(network, target) as one, running(network, target) as other:
+
+        async def ended() -> list["subprocess.Popen[bytes]"]:
+            return [process for process in (one, other) if process.poll() is not None]
+
         async with network.clients() as clients:
             load = Load(network, clients, [0])
-
-            async def ended() -> list[subprocess.Popen[bytes]]:
-                return [process for process in both if process.poll() is not None]
-
             async with load.running():
                 (loser,) = await until(ended, "one of them ends")
             await load.final_everywhere([0])
             assert errors.EXPORT_TAKEN.name in loser.communicate()[1].decode()
             await _caught_up(network, clients, ask)
-    finally:
-        for process in both:
+
+
+@contextmanager
+def running(network: Network, target: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """An exporter that is gone afterwards."""
+    with exporter(network, target) as process:
+        try:
+            yield process
+        finally:
             process.kill()
-            process.communicate()
 
 
 async def blocks_come(network: Network, clients: Sequence[Client]) -> None:

@@ -2,17 +2,21 @@
 
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from cccnode.export import sqlite
 from cccnode.export.database import Database, Range, complete_until
-from cccnode.export.postgres import PostgresEngine, _numbered, without_password
+from cccnode.export.postgres import PostgresEngine, _numbered, _spec, without_password
 from cccnode.export.rows import BLOCK_ID, PARENT, Rows
 from cccnode.export.schema import COLUMNS, MIGRATIONS, VERSION
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.types.errors import (
+    EXPORT_AWAY,
     EXPORT_DRIVER,
+    EXPORT_FULL,
     EXPORT_OTHER_CHAIN,
     EXPORT_SCHEMA,
     EXPORT_TAKEN,
@@ -173,3 +177,50 @@ async def test_without_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """export/DRIVER where asyncpg is not installed, with the command that installs it."""
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     assert EXPORT_DRIVER is await refused(PostgresEngine.connect("postgresql://db/chain", connections=1))
+
+
+class _Said(Exception):
+    """An error of a PostgreSQL driver."""
+
+    def __init__(self, sqlstate: str | None) -> None:
+        self.sqlstate = sqlstate
+
+
+class _Value(_Said, ValueError):
+    """A value that the driver refuses itself."""
+
+
+@pytest.mark.parametrize(
+    ("error", "spec"),
+    [
+        (_Said("08006"), EXPORT_AWAY),
+        (_Said("40P01"), EXPORT_AWAY),
+        (_Said("57P03"), EXPORT_AWAY),
+        (_Said("53100"), EXPORT_FULL),
+        (_Said("42501"), EXPORT_TARGET),
+        (_Said("23505"), EXPORT_TARGET),
+        (_Said(None), EXPORT_AWAY),
+        (_Value(None), EXPORT_TARGET),
+        (ConnectionRefusedError(), EXPORT_AWAY),
+        (TimeoutError(), EXPORT_AWAY),
+    ],
+)
+def test_what_a_server_says(error: Exception, spec: ErrorSpec) -> None:
+    """By SQLSTATE: what passes is export/AWAY, no space is export/FULL, what stays as it is export/TARGET."""
+    assert spec is _spec(error)
+
+
+async def test_a_file_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """export/AWAY while somebody else holds the file for too long; nothing is lost."""
+    monkeypatch.setattr(sqlite, "BUSY_S", 0)
+    async with database(tmp_path / "x.db") as made:
+        with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert EXPORT_AWAY is await refused(made.follow_from(1))
+            other.execute("ROLLBACK")
+        await made.follow_from(1)
+
+
+def test_complete_until_a_hole() -> None:
+    """Heights that are in no range end what is complete, too."""
+    assert complete_until([Range(first=1, next=3, last=2), Range(first=5, next=9, last=None)]) == 2
