@@ -17,11 +17,13 @@ from cccnode.node.service import Service
 from cccnode.telemetry import Metrics
 from cccnode.types.errors import BEHIND, PRUNED, Fault
 from cccnode.types.retention import Keep, Retention
+from storage.checking import Audit
+from storage.contents import HomeContent
 from storage.pruning import Thread
 from storage.snapshots import Shelf
 from tests.driver.test_snapshots import Town
 from tests.node.support import FakeNetwork, Watched, peer
-from tests.simulation.nodes import SimulatedNetwork, SimulatedNode
+from tests.simulation.nodes import SimulatedNetwork, SimulatedNode, verify_votes
 
 SECOND = 1_000
 TINY = Retention(blocks=Keep(blocks=50), index=Keep(blocks=60))
@@ -288,4 +290,9 @@ def test_epochs_crashes_and_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
                 prover.history(header.height, anchor).block.verify(anchor.header)
         window, again = node.replica.window, rebuild_window(store, node.replica.record)
         assert (len(again), again.first_height) == (len(window), window.first_height)
+        content = HomeContent(node.engine, node.disk)
+        audit = Audit(content, verify_votes)
+        content.by_id(audit)
+        assert list(audit.run())
+        assert [] == audit.findings, "what is left agrees with itself"
     assert len({node.replica.store.applied.state_root for node in network.nodes}) == 1
