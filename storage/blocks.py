@@ -220,18 +220,11 @@ class BlockFile:
     def removing(self, starts: list[int]) -> Iterator[int]:
         """Remove forgotten files, oldest first, in short steps; yields the bytes of each.  Blocks.
 
-        A file ends by being cut shorter and shorter: whoever is interrupted has noted before that it is to go.
+        Whoever is interrupted has noted before that they are to go.
         """
         for start in starts:
-            path = self._path(start)
-            size = self._disk.size(path) if self._disk.exists(path) else 0
-            while size > REMOVED_BYTES:
-                size -= REMOVED_BYTES
-                self._disk.truncate(path, size)
-                yield REMOVED_BYTES
             self._disk.remove(self._index_path(start))
-            self._disk.remove(path)
-            yield size
+            yield from self._disk.removing(self._path(start), REMOVED_BYTES)
 
     def drop_below(self, height: int) -> None:
         """Remove the files whose heights all lie below `height`, oldest first; never the last file."""

@@ -60,6 +60,12 @@ class Disk(Protocol):
     def remove(self, path: str) -> None:
         """Delete a file, durably; nothing happens if it is not there."""
 
+    def removing(self, path: str, step: int) -> Iterator[int]:
+        """Delete a file as `remove` does, but give its space back `step` bytes at a time; yields how many each time.
+
+        Whoever reads it meanwhile finds the whole file or none.  A file that is not there yields nothing.
+        """
+
     def remove_tree(self, folder: str) -> None:
         """Delete a folder and all in it, durably; nothing happens if it is not there."""
 
@@ -169,6 +175,23 @@ class RealDisk:
             if target.exists():
                 target.unlink()
                 _sync_folder(target.parent)
+
+    def removing(self, path: str, step: int) -> Iterator[int]:
+        """See `Disk`.  A file without a name keeps its space as long as it is open, however the process ends."""
+        with _named(path):
+            if not self._at(path).exists():
+                return
+            handle = os.open(self._at(path), os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                self.remove(path)
+                size = os.fstat(handle).st_size
+                while size > step:
+                    size -= step
+                    os.ftruncate(handle, size)
+                    yield step
+            finally:
+                os.close(handle)
+            yield size
 
     def remove_tree(self, folder: str) -> None:
         """See `Disk`."""

@@ -88,6 +88,14 @@ class MemoryDisk:
         self._fail(path, self._attempt("remove", path))
         self._files.pop(path, None)
 
+    def removing(self, path: str, step: int) -> Iterator[int]:
+        """See `Disk`."""
+        if path in self._files:
+            size = len(self._files[path].data)
+            self.remove(path)
+            yield from (step for _ in range(step, size, step))
+            yield (size - 1) % step + 1 if size else 0
+
     def remove_tree(self, folder: str) -> None:
         """See `Disk`."""
         for path in [path for path in self._files if path.startswith(folder + "/")]:

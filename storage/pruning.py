@@ -85,8 +85,8 @@ def run(steps: Steps) -> None:
 
 def _sweep(store: Store, at: int, anchors: Collection[int]) -> Steps:
     """Delete the rows of some heights, but those that proofs of the anchors need."""
-    end = min(at + SWEPT_AT_ONCE, store.earliest.headers)
     part = at - at % HEADERS_PART
+    end = min(at + SWEPT_AT_ONCE, part + HEADERS_PART, store.earliest.headers)
     heights = [height for height in range(at, end) if height not in rows_needed(anchors, part)]
     found: list[tuple[bytes, bytes | None]] = []
     yield Thread.FILES, lambda: found.extend(store.rows_of(heights))

@@ -32,7 +32,7 @@ def check(options: Options, flags: tuple[str, ...]) -> None:
 @also_here
 @pass_options
 def show(options: Options, *, origin: bool, flags: tuple[str, ...]) -> None:
-    """Show every setting as the node would use it."""
+    """Show every setting as the node would use it. `retention.*` says how long what is kept: a role sets it."""
     loaded = load(options, flags)
     values = loaded.values()
     if options.json:

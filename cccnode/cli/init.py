@@ -74,7 +74,7 @@ def init(
         from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
 
         found(home.data, made[Role.VALIDATOR].public_key)  # made just now: it has never voted
-    _show(options, home, document, made, joining=card is not None, name=name)
+    _show(options, home, document, made, profile=profile, joining=card is not None, name=name)
     if card is not None:
         _warn_of_loopback(options, str(chosen.get("p2p.listen", settings.P2pSection().listen)), card)
 
@@ -144,13 +144,24 @@ def _read_genesis(path: Path) -> tuple[Any, list[Path]]:
     return read_genesis(raw, content), [path] if allocation is None else [path, allocation]
 
 
-def _show(options: Options, home: Home, document: Any, made: dict[Role, KeyFile], *, joining: bool, name: str) -> None:
+def _show(
+    options: Options,
+    home: Home,
+    document: Any,
+    made: dict[Role, KeyFile],
+    *,
+    profile: str,
+    joining: bool,
+    name: str,
+) -> None:
     shown: dict[str, object] = {
         "home": str(home.root),
         "chain": "0x" + document.chain.hex(),
         "network": document.document.name,
         **{f"{role}_key": "0x" + file.pubkey for role, file in made.items()},
         "node_id": node_id(made[Role.NODE].public_key).hex(),
+        "profile": profile,
+        "keeps": _kept(home),
     }
     if Role.ACCOUNT in made:
         shown["account"] = account_text(account_id(made[Role.ACCOUNT].public_key))
@@ -163,6 +174,13 @@ def _show(options: Options, home: Home, document: Any, made: dict[Role, KeyFile]
     output.say(options.text("Next:", "ขั้นต่อไป:"))
     for step in steps:
         output.say(f"  {step}")
+
+
+def _kept(home: Home) -> str:
+    """How long this node keeps what, by kind: the role's policies, or what the operator chose."""
+    values = settings.load(home, environment={}).values()
+    kinds = {key.partition(".")[2]: value for key, value in values.items() if key.startswith("retention.")}
+    return ", ".join(f"{kind} {keep}" for kind, keep in kinds.items())
 
 
 def _warn_of_loopback(options: Options, listen: str, card: Card) -> None:

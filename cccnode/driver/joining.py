@@ -48,6 +48,8 @@ HOLD_MS: Final = 5_000
 """So long no blocks are executed once many are missing, until somebody offers a snapshot."""
 ALONE_MS: Final = 20_000
 """Without anybody who has the snapshot, blocks are executed again, and another snapshot is taken, after this."""
+STUCK_MS: Final = 5_000
+"""When nobody linked has had the next block for so long, a snapshot is wanted however few are missing."""
 RATE_MS: Final = 10_000
 """The rate is that of this time."""
 NEAR: Final = 20
@@ -151,9 +153,11 @@ class Joining:
         target: Target,
         hold: Hold,
         restored: Callable[[int], None],
+        lacks: Callable[[], bool] = lambda: False,
     ) -> None:
         """Bind; `start` begins.
 
+        `lacks`: whether all neighbours that are ahead have pruned the next block, so that only a snapshot leads on.
         `behind`: blocks that are missing; `height`: the applied one; `hold` says whether blocks are to wait; `restored`
         hears that the node must begin anew.
         """
@@ -162,7 +166,9 @@ class Joining:
         """So many blocks must be missing."""
         self._origin, self._verify, self._membership, self._wish = origin, verify_many, membership, wish
         self._behind, self._height, self._target = behind, height, target
-        self._hold, self._restored = hold, restored
+        self._hold, self._restored, self._lacks = hold, restored, lacks
+        self._lacking_ms: int | None = None
+        """Since when nobody linked has the next block."""
         self._wanted_ms: int | None = None
         """When it was first found to be far behind."""
         self._current: _Current | None = None
@@ -293,7 +299,7 @@ class Joining:
             return
         if current is not None and self._height() >= current.certified.manifest.height:
             self._give_up("the blocks came first")
-        elif current is not None or self._behind() >= self._least:
+        elif current is not None or self._behind() >= self._least or self._stuck():
             self._say()
             if self._wanted_ms is None:
                 self._wanted_ms = self._runtime.now_ms()
@@ -304,6 +310,12 @@ class Joining:
             self._least = self._wish.behind
             self._runtime.run_in_writer(WRITER, lambda: self._shelf.disk.remove(LEAST), raise_failure)
         self._hold(held=self._holds())
+
+    def _stuck(self) -> bool:
+        """Whether the next block could long be had from nobody."""
+        now = self._runtime.now_ms()
+        self._lacking_ms = (self._lacking_ms or now) if self._lacks() else None
+        return self._lacking_ms is not None and now - self._lacking_ms >= STUCK_MS
 
     def _holds(self) -> bool:
         """Whether it would be a waste to execute blocks now."""
@@ -398,7 +410,7 @@ class Joining:
         waiting = current is not None and now - current.alone_since_ms < ALONE_MS
         if waiting or not self._offers or now - self._offered_ms < GATHER_MS:
             return
-        least = self._height() + self._wish.behind // 2
+        least = self._height() + (1 if self._stuck() else self._wish.behind // 2)
         best = max(self._offers.values(), key=lambda offer: offer.manifest.height)
         offers, self._offers = self._offers, {}
         if best.manifest.height < least:

@@ -189,6 +189,7 @@ def assemble_snapshots(
         target=target_of(config.home, genesis, evidence),
         hold=replica.catch_up.hold,
         restored=lambda height: begin_anew(),
+        lacks=lambda: replica.catch_up.unobtainable() is not None,
     )
     lending = Lending(runtime=runtime, links=links, store=store, shelf=shelf)
     snapshots = Snapshots(links=links, photography=photography, lending=lending, joining=joining)

@@ -81,6 +81,7 @@ class Town:
                 target=Target(self, node),
                 hold=replica.catch_up.hold,
                 restored=self.restored.append,
+                lacks=lambda: replica.catch_up.unobtainable() is not None,
             ),
         )
         replica.decided_hooks.append(replica.snapshots.applied)

@@ -48,8 +48,11 @@ async def test_pruning_under_load(networks: Callable[..., Network]) -> None:
         async with load.running():
             await advance(clients[0], 5)
         await equal_roots(clients)
-    city.stop(0)
-    await _by_hand(city)
+        city.stop(0)
+        await _by_hand(city)
+        city.start(0)
+        await city.validating(clients, *VALIDATORS)
+        await equal_roots(clients)
 
 
 async def _pruned(clients: Any) -> bool:
@@ -88,8 +91,10 @@ async def _level(clients: Any) -> bool:
 
 
 async def _by_hand(city: Network) -> None:
-    """A stopped node is pruned by hand, and says from which height on it keeps what."""
+    """A stopped node is pruned by hand, says from which height on it keeps what, and what is left is sound."""
     home = str(city.node(0).home.root)
     ended = await asyncio.to_thread(run, "db", "prune", "--home", home, "--output", "json")
     assert ended.returncode == 0, ended.stderr
     assert int(json.loads(ended.stdout)["earliest"]["blocks"]) > 1
+    verified = await asyncio.to_thread(run, "db", "verify", "--home", home, "--output", "json")
+    assert (verified.returncode, json.loads(verified.stdout)["verdict"]) == (0, "sound"), verified.stderr

@@ -6,17 +6,24 @@ from typing import Any
 import pytest
 
 import storage.blocks
+import storage.pruning
 import storage.retention
 from cccnode.city import CITY
+from cccnode.driver.restart import rebuild_window
 from cccnode.node.connections import Connections
+from cccnode.node.proving import Prover
 from cccnode.node.pruning import LOOK_MS, Pruning
 from cccnode.node.service import Service
 from cccnode.telemetry import Metrics
 from cccnode.types.errors import BEHIND, PRUNED, Fault
 from cccnode.types.retention import Keep, Retention
+from storage.checking import Audit
+from storage.contents import HomeContent
 from storage.pruning import Thread
+from storage.snapshots import Shelf
+from tests.driver.test_snapshots import Town
 from tests.node.support import FakeNetwork, Watched, peer
-from tests.simulation.nodes import SimulatedNode
+from tests.simulation.nodes import SimulatedNetwork, SimulatedNode, verify_votes
 
 SECOND = 1_000
 TINY = Retention(blocks=Keep(blocks=50), index=Keep(blocks=60))
@@ -219,3 +226,73 @@ def test_one_archive_is_enough() -> None:
     watched.run(60 * SECOND)
     assert late.replica.chain.height == network.nodes[0].replica.chain.height
     assert late.replica.catch_up.unobtainable() is None
+
+
+def test_a_snapshot_leads_over_what_is_pruned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few blocks are missing: where all have pruned them, a wiped node begins at a snapshot and follows."""
+    monkeypatch.setattr("tests.driver.test_snapshots.BEHIND", 10_000)
+    town = Town()
+    town.start()
+    prunings = []
+    while town.network.nodes[0].replica.chain.height < 150:
+        town.busy(2)
+    for node in town.network.nodes[:4]:
+        shelf = Shelf(node.disk)
+        prunings.append(Pruning(replica=node.replica, retention=TINY, disk=node.disk, snapshot=shelf.newest))
+        prunings[-1].start()
+    town.run(20 * LOOK_MS)
+    earliest = min(node.replica.store.earliest_height for node in town.network.nodes[:4])
+    assert earliest > 60
+    town.network.boot(town.joiner)
+    town.network.relink()
+    assert town.run(60 * SECOND, lambda: bool(town.restored))
+    town.begin_anew(town.joiner)
+    town.busy(4)
+    heights = {node.replica.chain.height for node in town.network.nodes}
+    assert max(heights) - min(heights) <= 2
+    assert town.joiner.replica.store.earliest_height > earliest
+
+
+def test_epochs_crashes_and_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through crashes and changes of the epoch, with the least of everything kept, every epoch's end stays provable."""
+    for module in (storage.retention, storage.pruning):
+        monkeypatch.setattr(module, "HEADERS_PART", 16)
+    least = Keep(blocks=1)
+    network = SimulatedNetwork(3, validators=4, epoch_blocks=40)
+    booted = network.booted
+
+    def boot(node: SimulatedNode) -> None:
+        booted(node)
+        retention = Retention(blocks=least, receipts=least, headers=least)
+        node.runtime.call_soon(Pruning(replica=node.replica, retention=retention, disk=node.disk).start)
+
+    network.booted = boot
+    network.start()
+    for moment in range(0, 420, 2):
+        network.world.at(1_000 * moment, lambda: network.send(network.nodes[1], count=1))
+    for moment, number in ((60, 0), (200, 2), (330, 3), (331, 3), (380, 0)):
+        node = network.nodes[number]
+        network.world.at(1_000 * moment, lambda node=node: network.crash(node))
+        network.world.at(1_000 * moment + 700, lambda node=node: network.restart(node))
+    network.world.run_until(430 * SECOND)
+
+    for node in network.nodes:
+        store, prover = node.replica.store, Prover(node.replica.store)
+        height = store.applied.height
+        assert store.earliest_height > height - 100
+        assert 16 <= store.earliest.headers == store.earliest.swept <= store.receipts_from
+        assert 300 * SECOND <= store.applied.time_ms - store.header(store.receipts_from).time_ms < 400 * SECOND
+        anchor = prover.newest_anchor()
+        ends = [link.last.header for link in prover.epoch_ends(0, 100)]
+        assert len(ends) > 5
+        for header in [store.header(0), *ends]:
+            if header.height < anchor.header.height:
+                prover.history(header.height, anchor).block.verify(anchor.header)
+        window, again = node.replica.window, rebuild_window(store, node.replica.record)
+        assert (len(again), again.first_height) == (len(window), window.first_height)
+        content = HomeContent(node.engine, node.disk)
+        audit = Audit(content, verify_votes)
+        content.by_id(audit)
+        assert list(audit.run())
+        assert [] == audit.findings, "what is left agrees with itself"
+    assert len({node.replica.store.applied.state_root for node in network.nodes}) == 1

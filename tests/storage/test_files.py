@@ -186,3 +186,17 @@ def test_usage(disk):
     assert 100_000 <= disk.usage("top") < 120_000
     disk.remove("top/sub/b")
     assert disk.usage("top") < 10_000
+
+
+def test_removing_in_steps(disk, tmp_path):
+    """A large file has no name from the first step on, and its space comes back a step at a time."""
+    disk.append("top/a", bytes(250_000))
+    disk.seal("top/a")
+    steps = disk.removing("top/a", 100_000)
+    assert next(steps) == 100_000
+    assert not disk.exists("top/a")
+    assert list(steps) == [100_000, 50_000]
+    assert list(disk.removing("top/a", 100_000)) == []
+    disk.append("top/empty", b"")
+    assert sum(disk.removing("top/empty", 100_000)) == 0
+    assert disk.list("top") == []

@@ -257,7 +257,7 @@ def files(disk):
 
 
 def test_a_large_file_goes_in_steps(monkeypatch):
-    """A file is cut shorter and shorter before it is removed; broken off between, it goes at the next start."""
+    """The space of a large file comes back in steps; broken off between, the rest goes at the next start."""
     monkeypatch.setattr(storage.blocks, "REMOVED_BYTES", 200)
     home, store = filled(60)
     retention = Retention(blocks=Keep(blocks=10))
