@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
 from typing import TypeVar
 
 from cccnode.client import ClientError
@@ -42,6 +43,11 @@ async def stands_still(seen: Callable[[], Awaitable[object]], what: str) -> None
         if streak == QUIET_TRIES:
             return
     raise AssertionError(f"never stood still: {what}")
+
+
+async def a_while(rng: Random, seconds_max: float) -> None:
+    """No particular time: something is interrupted at whatever it is doing then."""
+    await asyncio.sleep(rng.uniform(0, seconds_max))
 
 
 async def beats(per_second: int) -> AsyncIterator[None]:
