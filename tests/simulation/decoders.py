@@ -46,7 +46,8 @@ from p2p.messages import (
     read_link,
     read_tx,
 )
-from storage import records
+from p2p.snapshots import SnapshotMessage, read_snapshot
+from storage import copying, records, snapshots
 from storage.batches import BatchStore
 from storage.blocks import BlockFile
 from storage.journal import Journal
@@ -83,6 +84,9 @@ def _wire(_: Path) -> Iterator[Decoder]:
         ("control message", ControlMessage, read_control),
         ("block message", BlockMessage, read_block),
         ("tx message", TxMessage, read_tx),
+        ("snapshot message", SnapshotMessage, read_snapshot),
+        ("manifest of a snapshot", snapshots.Manifest, snapshots.read_manifest),
+        ("page of a backup", copying.Page, copying.read_page),
     )
     for name, kind, read in channels:
         yield Decoder(name, read, examples(kind), (Fault,), exact=True)
@@ -92,6 +96,7 @@ def _wire(_: Path) -> Iterator[Decoder]:
     yield _noun(FinalBlock, "final block")
     yield _noun(Report, "report")
     yield _noun(RestartCertificate, "restart certificate")
+    yield _noun(copying.Origin, "begin of a backup")
     yield _noun(GroupProof, "state proof")
     yield _noun(TransactionProof, "transaction proof")
     yield _noun(EventsProof, "events proof")

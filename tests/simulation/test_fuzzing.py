@@ -17,8 +17,8 @@ LONG_EDITS = 400_000
 
 COVERED = {
     "Message", "Record", "FinalBlock", "BatchMessage", "Have", "Batch", "Report", "RestartCertificate", "GroupProof",
-    "EpochLink", "Card", "JoinRequest", "Receipt", "EpochRecord", "EpochStart", "kind", "list[Any]", "typed",
-    "self.transaction",
+    "EpochLink", "SnapshotMessage", "Manifest", "Page", "Origin", "Card", "JoinRequest", "Receipt", "EpochRecord",
+    "EpochStart", "kind", "list[Any]", "typed", "self.transaction",
 }  # fmt: skip
 """What `codec.decode` and `decode_trusted` are asked for, and `decoders.py` feeds; `kind` stands in generic helpers."""
 
@@ -32,6 +32,11 @@ ELSEWHERE = {
     "list": "part of `incident capsule`",
     "list[bytes]": "receipts, which this node wrote; tests/storage damages them",
     "_Outline": "a stored block, which this node wrote",
+    "_Rows": "rows of a backup, under its SHA-256; tests/storage changes every byte",
+    "Applied": "this node wrote it",
+    "GenesisPath": "this node wrote it",
+    "PairsOf": "a state group, which this node wrote",
+    "_Payer": "a transaction of a stored block, decoded when it came",
     "_OnlyId": "a stored receipt, which this node wrote",
     "Certificate": "part of a stored block, which this node wrote",
     "Header": "part of a stored block, which this node wrote",
