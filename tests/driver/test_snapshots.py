@@ -52,6 +52,8 @@ class Town:
         self.origin = origin_of(self.network.demo.genesis)
         self.built: dict[int, Any] = {}
         self.restored: list[int] = []
+        self.checkpoint: tuple[int, bytes] | None = None
+        """Of the network card with which the joiner came."""
         self.network.booted = self.equip
 
     def equip(self, node: SimulatedNode) -> None:
@@ -75,7 +77,7 @@ class Town:
                 origin=lambda: self.origin,
                 verify_many=verify_votes,
                 membership=membership,
-                wish=Wish(behind=BEHIND if node.number >= 4 else 0),
+                wish=Wish(behind=BEHIND if node.number >= 4 else 0, checkpoint=self.checkpoint),
                 behind=lambda: max(one.chain.height for one in self.network.alive()) - replica.chain.height,
                 height=lambda: replica.chain.height,
                 target=Target(self, node),
@@ -432,6 +434,27 @@ def test_a_manifest_in_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert joined(town)
     assert links.punished == []
+
+
+def test_the_network_card_is_held_against_the_history() -> None:
+    """A snapshot must lead over the block that the card names; who cannot show that is believed in nothing."""
+    for true in (True, False):
+        town = Town(12)
+        town.start()
+        town.busy(12)
+        height = town.network.nodes[0].replica.chain.height // 4
+        town.checkpoint = height, town.network.chain[height][0] if true else bytes(32)
+        town.network.boot(town.joiner)
+        town.joiner.replica.catch_up._deliver = lambda reply: None
+        links = town.joiner.links
+        town.network.relink()
+        if true:
+            assert joined(town)
+            assert links.punished == []
+        else:
+            town.run(20_000)
+            assert town.restored == []
+            assert len({peer for peer, _, _ in links.punished}) == 4
 
 
 def _pieces(town: Town) -> int:
