@@ -6,12 +6,13 @@ them, it is the reference, and the node's state is compared with it.  Where it r
 node, and is carried on to the height at which a peer answers, whose state is then the reference.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cccnode.client import Client, ClientError, from_hex, to_hex
-from cccnode.node.replaying import Change, Executed, Key, Replay, leads_to
+from cccnode.node.replaying import Change, Executed, Key, Replay, Start, leads_to
 from cccnode.rpc.values import ValueFault, reader
 from cccnode.types.addresses import ACCOUNT_BYTES, account_text
 from cccnode.types.block import FinalBlock, Header
@@ -27,7 +28,6 @@ from cccnode.types.errors import (
     fault,
 )
 from cccnode.types.validators import EpochRecord, epoch_record_hash
-from genesis.document import Genesis
 
 STEP: Final = 8
 """Levels of the tree that one question spans."""
@@ -38,6 +38,8 @@ GONE: Final = frozenset({PRUNED.name, NOT_FOUND.name})
 KEYS_MAX: Final = 256
 """Differing items that are listed."""
 
+Begin = Callable[[int], Start]
+"""A state that is certain, at this height at most."""
 Progress = Callable[[int, int], None]
 """Told of heights executed again, and of how many there are."""
 
@@ -95,7 +97,7 @@ class Search:
 
     own: Source
     peers: Sequence[Source]
-    genesis: Genesis
+    begin: Begin
     progress: Progress
     found: dict[str, Any] = field(default_factory=dict)
     """The report so far."""
@@ -209,7 +211,9 @@ class Search:
     async def _replay(self, witness: Source, seen: Header, stopped_at: int) -> None:
         """Execute the chain again and compare the states."""
         height: int = self.found["height"]
-        replay = Replay(self.genesis, find_record=await self._records(witness))
+        start = await asyncio.to_thread(self.begin, height - 1)
+        replay = Replay(start, find_record=await self._records(witness))
+        self.found["replayed_from"] = replay.height
         await self._advance(replay, height - 1, witness)
         leaves = [await witness.results(at) for at in range(height, seen.exec_height + 1)]
         proven = leads_to(replay.results, [_leaf(leaf) for leaf in leaves], seen.results_root)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,11 @@ from cccnode.crypto.verifying import verify
 from cccnode.home import Home, disk_fault
 from cccnode.keys import Role
 from cccnode.node.data import read_home_genesis
-from cccnode.types.errors import NO_WITNESS, REPORT_INVALID, fault
+from cccnode.node.replaying import Start, at_genesis, at_snapshot
+from cccnode.node.restoring import certified_here
+from cccnode.types.errors import NO_WITNESS, REPORT_INVALID, Fault, fault
+from storage.files import RealDisk
+from storage.snapshots import Shelf
 
 VERSION: Final = 1
 REPORT_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -56,8 +61,8 @@ class _Patient:
 def divergence(options: Options, *, peers: tuple[str, ...], out: Path | None, file: Path | None) -> int:
     """Find block, key and transaction of which a diverged node made something else, and write a signed report.
 
-    Executes the chain again in memory, from genesis: the more it holds, the longer this takes. The node may run, as
-    may its peers.
+    Executes the chain again in memory, from the node's newest snapshot before the difference, else from genesis. The
+    node may run, as may its peers.
     """
     if file is not None:
         report = _verified(file)
@@ -133,11 +138,22 @@ async def _search(options: Options, patient: _Patient) -> dict[str, Any]:
         if height % _SPEAK_EVERY == 0:
             output.say(options.text(f"executed {height} of {target}", f"ประมวลผลแล้ว {height} จาก {target}"))
 
-    genesis = await asyncio.to_thread(read_home_genesis, patient.home.genesis_file)
     async with AsyncExitStack() as stack:
         own, *others = [Source(await stack.enter_async_context(Client(url))) for url in (patient.url, *patient.peers)]
-        findings = await Search(own=own, peers=others, genesis=genesis, progress=progress).run()
+        findings = await Search(own=own, peers=others, begin=partial(begin, patient.home), progress=progress).run()
     return {"version": VERSION, "made_ms": wall_ms(), **findings}
+
+
+def begin(home: Home, height: int) -> Start:
+    """The newest snapshot of a home that holds, up to a height, else genesis: certified, so made before the mistake."""
+    shelf = Shelf(RealDisk(home.data))
+    for at in sorted((at for at in shelf.heights() if at <= height), reverse=True):
+        try:
+            certified = certified_here(home, shelf, at)
+            return at_snapshot(certified, partial(shelf.piece, certified.manifest.content))
+        except Fault as damaged:
+            output.say(str(damaged))
+    return at_genesis(read_home_genesis(home.genesis_file))
 
 
 def _node_key(options: Options, home: Home) -> SigningKey:

@@ -1,4 +1,4 @@
-"""The chain executed again in memory, from its genesis document: what this program makes of the final blocks.
+"""The chain executed again in memory, from genesis or a certified snapshot: what this program makes of final blocks.
 
 For `cccnode doctor divergence`, which compares the outcome with what nodes hold.  A block is checked against the one
 before it and against its own header; whoever needs to know that the chain is final compares its newest block's id.
@@ -12,12 +12,14 @@ from cccnode.city import CITY
 from cccnode.city.registry.record import next_record, reads_record
 from cccnode.codec import encode
 from cccnode.crypto.merkle import Frontier
+from cccnode.driver.certified import Certified
 from cccnode.driver.epochs import read_record
+from cccnode.driver.execution import look_ahead
+from cccnode.driver.restart import rebuild_window
 from cccnode.ingress import trusted_transactions
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, Patched, StateView
 from cccnode.ledger.transition import Execution, Outcome
-from cccnode.ledger.window import Window
 from cccnode.node.data import initialise
 from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock, block_id, body_root, result_leaf
@@ -27,7 +29,9 @@ from cccnode.types.validators import EpochRecord, epoch_record_hash
 from consensus.rules import ends_epoch
 from genesis.document import Genesis
 from storage.memory import MemoryDisk, MemoryEngine
-from storage.store import Store
+from storage.restoring import restore
+from storage.snapshots import check_piece
+from storage.store import Store, stamp
 
 Key = tuple[bytes, bytes]
 """Group and item."""
@@ -94,24 +98,60 @@ class _Traced(Overlay):
         super().rollback()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A state in memory, to go on from."""
+
+    store: Store
+    engine: MemoryEngine
+    record: EpochRecord
+    """Of the epoch of the next block."""
+
+
+def at_genesis(genesis: Genesis) -> Start:
+    """Before the first block."""
+    engine, depth = MemoryEngine(), genesis.document.state_depth
+    store = Store.open(MemoryDisk(), engine, chain=genesis.chain, node_id=bytes(32), depth=depth)
+    header = initialise(store, genesis)
+    return Start(store=store, engine=engine, record=read_record(store, header.epoch_record_hash))
+
+
+def at_snapshot(certified: Certified, piece: Callable[[int], bytes]) -> Start:
+    """After the block of a certified snapshot, whose pieces are checked here.
+
+    Raises:
+        Fault: storage/SNAPSHOT_INVALID.
+    """
+    content, record = certified.manifest.content, certified.record
+    disk, engine = MemoryDisk(), MemoryEngine()
+    stamp(engine, chain=content.chain, node_id=bytes(32), depth=content.depth)
+
+    def checked(number: int) -> bytes:
+        raw = piece(number)
+        check_piece(content, number, raw)
+        return raw
+
+    for _ in restore(
+        content, certified.facts, checked, disk, engine, lambda view: look_ahead(next_record(view, record), record)
+    ):
+        pass
+    store = Store.open(disk, engine, chain=content.chain, node_id=bytes(32), depth=content.depth)
+    return Start(store=store, engine=engine, record=record)
+
+
 class Replay:
     """A state in memory that follows the chain block by block.  Memory: about that of the state."""
 
-    def __init__(self, genesis: Genesis, *, registry: Registry = CITY, find_record: Record = lambda _: None) -> None:
-        """At height 0."""
-        self._engine = MemoryEngine()
-        store = Store.open(
-            MemoryDisk(), self._engine, chain=genesis.chain, node_id=bytes(32), depth=genesis.document.state_depth
-        )
-        header = initialise(store, genesis)
-        record = read_record(store, header.epoch_record_hash)
-        assert store.applied is not None, "just initialised"
-        self._registry, self._find_record = registry, find_record
+    def __init__(self, start: "Start", *, registry: Registry = CITY, find_record: Record = lambda _: None) -> None:
+        """At the height of the start, which belongs to this replay from here on."""
+        store = start.store
+        assert store.applied is not None, "there is a state"
+        self._engine, self._registry, self._find_record = start.engine, registry, find_record
         self.state: Final = store.state
-        self.height, self.block_id, self._results = 0, block_id(header), store.applied.results
-        self._window = Window(record.limits.tx_lifetime_max_ms)
-        self._records = {header.epoch_record_hash: record}
-        self._note(next_record(self.state, record))
+        self.height, self.block_id, self._results = store.applied.height, store.applied.block_id, store.applied.results
+        self._window = rebuild_window(store, start.record)
+        self._records = {epoch_record_hash(start.record): start.record}
+        self._note(next_record(self.state, start.record))
 
     @property
     def results(self) -> Frontier:

@@ -6,6 +6,7 @@ import pytest
 
 from cccnode.cli.differing import Search
 from cccnode.client.calls import local_error
+from cccnode.node.replaying import at_genesis
 from cccnode.types.errors import NOT_FOUND, PRUNED, REPLAY_IMPOSSIBLE, RPC_INTERNAL, ErrorSpec, Fault
 from tests.support.city import demo
 
@@ -34,7 +35,7 @@ class Told:
 
 
 def search(own: Told, *peers: Told) -> Search:
-    return Search(own=own, peers=peers, genesis=demo().document, progress=lambda *_: None)
+    return Search(own=own, peers=peers, begin=lambda _: at_genesis(demo().document), progress=lambda *_: None)
 
 
 @pytest.mark.parametrize("last", [1, 2, 3, 10, 1_000])

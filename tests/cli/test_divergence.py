@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from cccnode.cli.divergence import VERSION, check_report, report_lines, sign_report
+from cccnode.cli.divergence import VERSION, begin, check_report, report_lines, sign_report
 from cccnode.cli.main import run_cli
 from cccnode.cli.options import Options
 from cccnode.cli.output import FAILED, OK, TEMPORARY
 from cccnode.client import to_hex
 from cccnode.crypto.signing import SigningKey
-from cccnode.types.errors import NO_WITNESS, NOT_DIVERGED, REPORT_INVALID, Fault
+from cccnode.home import Home
+from cccnode.types.errors import NO_WITNESS, NOT_DIVERGED, REPORT_INVALID, SNAPSHOT_INVALID, Fault
+from storage.files import RealDisk
+from storage.snapshots import Shelf
 from tests.support.city import demo
 from tests.support.fake_node import FakeNode
 from tests.support.served import Served
@@ -97,3 +100,17 @@ def test_in_thai() -> None:
     assert len(older) == len(english) + 1
     third = report_lines(Options(), {**FINDINGS, "replay": {"agrees_with": None, "why": "pruned"}})
     assert third[-1].endswith("pruned")
+
+
+def test_where_the_replay_begins(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """At genesis without a snapshot, and where the one that is there does not hold."""
+    home = Home(tmp_path)
+    home.genesis_file.write_bytes(demo().document)
+    shelf = Shelf(RealDisk(home.data))
+    assert begin(home, 9).store.applied.height == 0
+    assert not capfd.readouterr().err
+    shelf.finish(5, b"no manifest")
+    assert begin(home, 9).store.applied.height == 0
+    assert SNAPSHOT_INVALID.name in capfd.readouterr().err
+    assert begin(home, 4).store.applied.height == 0
+    assert not capfd.readouterr().err

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -19,7 +20,17 @@ from cccnode.codec import encode
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from genesis.bootstrap import ASSET
-from tests.end_to_end.processes import CCCNODE, ROOT, Network, codes, height, refused, signed_by
+from tests.end_to_end.processes import (
+    CCCNODE,
+    ROOT,
+    Network,
+    codes,
+    equal_roots,
+    height,
+    refused,
+    run,
+    signed_by,
+)
 from tests.end_to_end.waiting import until
 
 MISCOUNTING = (sys.executable, "-m", "tests.end_to_end.miscounting")
@@ -69,13 +80,13 @@ def readiness(ops: str) -> tuple[int, str]:
 
 async def test_a_wrong_balance_is_found(networks: Callable[..., Network], tmp_path: Path) -> None:
     """It is located to block, bucket, key and transaction, from a healthy program and from the faulty one alike."""
-    city = networks(validators=4)
+    city = networks(validators=4, settings={"storage.snapshot_blocks": 10})
     city.start(*GOOD)
     city.start(3, program=MISCOUNTING, env=ENVIRONMENT)
     async with city.clients() as clients:
         good, wrong = clients[0], clients[3]
         await city.validating(clients, *GOOD, 3)
-        for _ in range(3):
+        while not any(city.node(3).home.data.glob("snapshots/*/manifest")):
             await pay(city, good, "demo1", "demo3", 5)
         planted = await pay(city, good, "demo1", "demo2", MISCOUNT)
         await pay(city, good, "demo1", "demo3", 7)
@@ -88,6 +99,7 @@ async def test_a_wrong_balance_is_found(networks: Callable[..., Network], tmp_pa
             assert done.returncode == OK, done.stderr + done.stdout
             await names_the_transaction(city, good, json.loads(done.stdout)["findings"], planted, side)
             await is_signed(city, file)
+        await comes_back(city, good, wrong, tmp_path / "carried")
 
 
 async def blocks_come(city: Network, good: Client) -> None:
@@ -128,7 +140,7 @@ async def names_the_transaction(
 ) -> None:
     """Block, key, transaction, and the two values."""
     account = city.account("demo2").account
-    assert findings["height"] == int(planted["height"])
+    assert findings["height"] == int(planted["height"]) > findings["replayed_from"] > 0
     assert (findings["proven"], findings["replay"]["agrees_with"]) == (True, side)
     assert findings["transactions"] == [planted["tx_id"]]
     assert findings["receipts"] == []
@@ -139,6 +151,31 @@ async def names_the_transaction(
     right = int((await good.call("bank_balance", account=account_text(account), asset=ASSET))["amount"])
     assert (key["certified"], key["ours"]) == (to_hex(encode(right)), to_hex(encode(right + 1)))
     assert [change["tx_id"] for change in key["changed_by"]] == [planted["tx_id"]]
+
+
+async def comes_back(city: Network, good: Client, wrong: Client, folder: Path) -> None:
+    """By a healthy node's newer snapshot, as the manual says; it votes again, with the journal that it has."""
+    stopped = await height(wrong)
+    city.kill(3)
+    data = city.node(0).home.data
+
+    def newer() -> list[int]:
+        return [at for path in data.glob("snapshots/*/manifest") if (at := int(path.parent.name)) > stopped]
+
+    while not newer():
+        await pay(city, good, "demo1", "demo3", 5)
+    shutil.copytree(data / "snapshots", folder)
+    at, home = str(max(newer())), str(city.node(3).home.root)
+    done = await asyncio.to_thread(run, "snapshot", "restore", at, "--from", str(folder), "--home", home)
+    assert done.returncode == OK, done.stderr
+    city.start(3)
+    async with city.clients() as clients:
+        await city.validating(clients, *GOOD, 3)
+        await blocks_come(city, good)
+        await equal_roots(clients)
+        last = await height(good)
+        await blocks_come(city, good)
+        assert 3 in await signed_by(good, last + 1, await height(good))
 
 
 def forge(file: Path) -> Path:

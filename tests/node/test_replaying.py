@@ -1,16 +1,20 @@
 """The chain executed again from genesis gives what the nodes have, and says who changed what."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from cccnode.city.bank.state import balances_group
-from cccnode.node.replaying import Change, Replay, leads_to
+from cccnode.driver.certified import certify
+from cccnode.node.replaying import Change, Replay, at_genesis, at_snapshot, leads_to
 from cccnode.types.block import FinalBlock
-from cccnode.types.errors import REPLAY_IMPOSSIBLE, Fault
+from cccnode.types.errors import REPLAY_IMPOSSIBLE, SNAPSHOT_INVALID, Fault
+from storage.snapshots import Shelf, read_manifest
 from storage.store import Store
+from tests.driver.test_snapshots import Town, verify_votes
 from tests.node.support import Watched
 from tests.simulation.nodes import STATE_DEPTH
 
@@ -18,7 +22,7 @@ from tests.simulation.nodes import STATE_DEPTH
 def replay_of(watched: Watched, **given: Any) -> Replay:
     genesis = watched.network.demo.genesis
     document = replace(genesis.document, state_depth=STATE_DEPTH)
-    return Replay(dataclasses.replace(genesis, document=document), **given)
+    return Replay(at_genesis(dataclasses.replace(genesis, document=document)), **given)
 
 
 def busy() -> tuple[Watched, Store]:
@@ -102,3 +106,23 @@ def test_an_agreed_epoch_is_asked_for() -> None:
     replay.apply(FinalBlock(strange, first.batches, None, ()))
 
     assert asked == [b"r" * 32]
+
+
+def test_from_a_snapshot() -> None:
+    """Begun at a certified snapshot it gives the same as from genesis, over the end of epochs; damage is refused."""
+    town = Town(epoch_blocks=15)
+    town.start()
+    town.busy(12)
+    node = town.network.nodes[0]
+    shelf, store = Shelf(node.disk), node.replica.store
+    certified = certify(read_manifest(shelf.manifest(shelf.heights()[0])), town.origin, verify_votes)
+    content = certified.manifest.content
+    replay = Replay(at_snapshot(certified, partial(shelf.piece, content)))
+    assert replay.height == certified.manifest.height
+    assert replay.results.root() == store.applied_at(replay.height).results.root()
+    for height in range(replay.height + 1, store.applied.height + 1):
+        executed = replay.apply(store.block(height), [])
+        assert executed.results_root == store.applied_at(height).results.root()
+    assert replay.height > certified.manifest.height
+    with pytest.raises(Fault, match=SNAPSHOT_INVALID.name):
+        at_snapshot(certified, lambda number: shelf.piece(content, number)[:-1])
