@@ -198,7 +198,7 @@ class _Endurance:
         return all(done)
 
     async def _backup(self) -> bool:
-        folder = self._network.home.root.parent / f"{self._network.home.root.name}-backup"
+        folder = self._network.home.root / "backup"
         return await self._command(self._nodes[0], "db", "backup", str(folder))
 
     async def _command(self, node: Node, *words: str) -> bool:
