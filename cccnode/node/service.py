@@ -282,7 +282,7 @@ class Service:
         known = [
             f"{peer.node_key.hex()}@{peer.listen or peer.address}" for peer in self.peers() if peer.node_key in keepers
         ]
-        refusal.values["ask"] = known[:KEEPERS_SHOWN] or "an archive node"
+        refusal.values["ask"] = ", ".join(known[:KEEPERS_SHOWN]) or "an archive node"
         return refusal
 
     def record(self) -> EpochRecord:
