@@ -202,7 +202,8 @@ class Service:
     def _index_from_ms(self) -> int:
         """The header time from which on the index knows what was decided."""
         earliest = self._index.earliest if self._index is not None else 0
-        header = self._replica.store.header(earliest) if earliest else None
+        store = self._replica.store
+        header = store.header(max(earliest, store.earliest.headers)) if earliest else None  # Later is on the safe side.
         return 0 if header is None else header.time_ms
 
     def _indexed(self, tx_id: bytes) -> Decision | None:
