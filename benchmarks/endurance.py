@@ -198,7 +198,7 @@ class _Endurance:
         return all(done)
 
     async def _backup(self) -> bool:
-        folder = self._network.home.root.parent / f"{self._network.home.root.name}-backup"
+        folder = self._network.home.root / "backup"
         return await self._command(self._nodes[0], "db", "backup", str(folder))
 
     async def _command(self, node: Node, *words: str) -> bool:
@@ -346,13 +346,13 @@ def _draw(
     chosen = samples[:: max(1, len(samples) // _POINTS_MAX)]
     seconds = [round(sample.at - begin) for sample in chosen]
     taken = [sum(sample.disk[0][kind] for kind in _PRUNED) / 1e6 for sample in chosen]
-    lines = [Series("blocks, receipts, index", seconds, taken)]
+    lines = [Series("on disk", seconds, taken)]
     if disk["policy_mb"] is not None:
         lines.append(Series("policy", seconds, [disk["policy_mb"][0]] * len(seconds)))
         lines.append(Series("+20 %", seconds, [disk["policy_mb"][0] * _TOLERANCE] * len(seconds)))
     return svg(
         [
-            Panel("disk of node 0, MB", lines),
+            Panel("blocks, receipts, index of node 0, MB", lines),
             Panel("memory of node 0, MB", [Series("RSS", seconds, [sample.rss_mb[0] for sample in chosen])]),
             Panel("open files of node 0", [Series("files", seconds, [sample.open_files[0] for sample in chosen])]),
             Panel("finality, ms", _by_time(chosen, seconds, probes)),

@@ -24,6 +24,9 @@ PIECE_PAGES: Final = 256
 FREE_PART: Final = 16
 """Pages are given back when one of so many is free; fewer are soon filled again."""
 
+WAL_BYTES: Final = 8 << 20
+"""What SQLite's write-ahead log keeps of the disk between two transactions: one alone may touch every page."""
+
 _SCHEMA: Final = f"""
 CREATE TABLE tx (id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE progress (height INTEGER NOT NULL);
@@ -191,6 +194,7 @@ class Index:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # Counts only before a new file is first written.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         return connection
 
     def _open(self) -> sqlite3.Connection:

@@ -202,7 +202,8 @@ class Service:
     def _index_from_ms(self) -> int:
         """The header time from which on the index knows what was decided."""
         earliest = self._index.earliest if self._index is not None else 0
-        header = self._replica.store.header(earliest) if earliest else None
+        store = self._replica.store
+        header = store.header(max(earliest, store.earliest.headers)) if earliest else None  # Later is on the safe side.
         return 0 if header is None else header.time_ms
 
     def _indexed(self, tx_id: bytes) -> Decision | None:
@@ -282,7 +283,7 @@ class Service:
         known = [
             f"{peer.node_key.hex()}@{peer.listen or peer.address}" for peer in self.peers() if peer.node_key in keepers
         ]
-        refusal.values["ask"] = known[:KEEPERS_SHOWN] or "an archive node"
+        refusal.values["ask"] = ", ".join(known[:KEEPERS_SHOWN]) or "an archive node"
         return refusal
 
     def record(self) -> EpochRecord:

@@ -53,7 +53,7 @@ def prune(config: Config) -> Mapping[str, Mapping[str, int]]:
             earliest = {"blocks": store.earliest_height, "receipts": store.receipts_from}
             earliest |= {"headers": store.earliest.headers} | {str(name): one.earliest for name, one in derived.items()}
         after = _usage(disk)
-    return {"earliest": earliest, "freed_bytes": {kind: before[kind] - after[kind] for kind in before}}
+    return {"earliest": earliest, "freed_bytes": {kind: max(0, before[kind] - after[kind]) for kind in before}}
 
 
 @contextmanager

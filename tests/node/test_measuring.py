@@ -38,6 +38,7 @@ def test_a_scrape_sees_the_node_as_it_is() -> None:
     assert 3 == found['cccnode_ledger_transactions_total{result="ok"}']
     assert 0 == found["cccnode_p2p_clock_skew_seconds"], "the median of 40, 0, 0"
     assert found["cccnode_storage_index_behind_blocks"] == watched.service.index_lag()
+    assert 1 == found['cccnode_storage_earliest_height{kind="blocks"}']
     assert found['cccnode_node_stage_items_total{stage="execute"}'] >= 3
 
 

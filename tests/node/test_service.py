@@ -8,6 +8,7 @@ import pytest
 from cccnode.city import CITY
 from cccnode.codec import encode
 from cccnode.ingress import trusted_transactions
+from cccnode.node.indexing import FLUSH_MS
 from cccnode.node.service import BEHIND_BLOCKS, INDEX_BEHIND_BLOCKS, SKEW_MS
 from cccnode.rpc.backend import Phase, Place
 from cccnode.types.errors import (
@@ -112,6 +113,21 @@ def test_expired_needs_all_that_came_before() -> None:
         assert watched.node.replica.window.first_height > 1
 
         assert phase is watched.phase(bytes(32), watched.node.runtime.wall_ms() - 3 * SECOND)
+
+
+def test_expired_is_not_said_of_what_the_index_has_forgotten() -> None:
+    """Whose index is pruned does not know what was decided before, however certain the deadline is over (J6)."""
+    watched = Watched()
+    watched.run(SECOND)
+    shorten_window(watched)
+    for _ in range(9):
+        watched.send(lifetime_ms=SECOND)
+        watched.run(SECOND)
+    watched.run(2 * FLUSH_MS)
+    deadline = watched.node.replica.window.time_ms - SECOND
+    assert Phase.EXPIRED is watched.phase(bytes(32), deadline)
+    assert list(watched.index.prune(watched.indexer.height))
+    assert Phase.UNKNOWN is watched.phase(bytes(32), deadline)
 
 
 def test_expired_is_not_said_of_what_lies_before_a_snapshot() -> None:
