@@ -44,7 +44,7 @@ def test_for_people(home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_damage_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
-    """A damaged home ends with 1, the verdict, and each finding."""
+    """A damaged home ends with 78, the verdict, and each finding."""
     from storage.leveldb import LevelDB  # noqa: PLC0415 - beside its only use
 
     engine = LevelDB(home.data / "state")
@@ -52,9 +52,9 @@ def test_damage_is_said(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     engine.write([(key, b"\x90")], sync=True)
     engine.close()
     code, shown = command(capsys, "verify", "--home", str(home.root))
-    assert (code, shown["verdict"]) == (1, "damaged")
+    assert (code, shown["verdict"]) == (78, "damaged")
     assert any(line.startswith("state: ") for line in shown["findings"])
-    assert run_cli(["db", "verify", "--home", str(home.root)]) == 1
+    assert run_cli(["db", "verify", "--home", str(home.root)]) == 78
     assert FAR in capsys.readouterr().err
 
 

@@ -6,7 +6,9 @@ that folder, and all later ones, are refused so.
 
 import errno
 import os
+import sqlite3
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +49,18 @@ def _failing_write(handle: int, data: Any) -> int:
 class _FailingIndex(index.Index):
     def add(self, blocks: Any) -> None:
         with index._named(str(self._path)):
-            _refuse(str(self._path), "append")
+            try:
+                _refuse(str(self._path), "append")
+            except OSError as refused:
+                full = sqlite3.OperationalError("database or disk is full")
+                full.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise full from refused
         super().add(blocks)
 
 
 files._fdatasync = _failing_sync
 files.os.write = _failing_write  # type: ignore[assignment]
 if FOLDER == "index":
-    import cccnode.node.run as assembling
-
-    assembling.Index = _FailingIndex  # type: ignore[misc]
+    import_module("cccnode.node.run").Index = _FailingIndex  # type: ignore[attr-defined]
 
 sys.exit(run_cli())

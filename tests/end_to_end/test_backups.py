@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from cccnode.cli.output import CONFIGURATION
+from cccnode.codec import encode
+from storage.leveldb import LevelDB
 from tests.end_to_end.conftest import VALIDATORS
 from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, run, signed_by
@@ -160,8 +161,7 @@ async def _told(clients: Any) -> bool:
     return "net/DUPLICATE_IDENTITY" in codes(await clients[COPY].status())
 
 
-@pytest.mark.parametrize("part", ["blocks", "receipts", "heights", "state", "home"])
-async def test_a_changed_byte_is_found(networks: Callable[..., Network], tmp_path: Path, part: str) -> None:
+async def test_a_changed_byte_is_found(networks: Callable[..., Network], tmp_path: Path) -> None:
     """Whichever file of a backup changes by one byte: `verify` and `restore` refuse it by name."""
     city, folder = networks(validators=1), tmp_path / "backup"
     home = ("--home", str(city.node(0).home.root))
@@ -173,12 +173,59 @@ async def test_a_changed_byte_is_found(networks: Callable[..., Network], tmp_pat
         await load.final_everywhere([0])
         city.stop(0)
     await db("backup", str(folder), *home)
-    file = next(path for path in (folder / part).iterdir() if path.is_file())
-    raw = bytearray(file.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    file.write_bytes(raw)
-    for command in (("verify", str(folder)), ("restore", str(folder), *home, "--replace")):
+    for part in ("blocks", "receipts", "heights", "state", "home"):
+        file = next(path for path in (folder / part).iterdir() if path.is_file())
+        sound = file.read_bytes()
+        raw = bytearray(sound)
+        raw[len(raw) // 2] ^= 1
+        file.write_bytes(raw)
+        command = ("verify", str(folder)) if part == "blocks" else ("restore", str(folder), *home, "--replace")
         error = (await db(*command))["error"]
         assert (error["name"], error["details"]["path"]) == ("storage/BACKUP_INVALID", f"{part}/{file.name}")
         assert error["remedy"]
+        file.write_bytes(sound)
     assert (await db("verify", *home))["verdict"] == "sound"
+
+
+async def test_repaired(networks: Callable[..., Network]) -> None:
+    """A validator whose state is damaged does not start, says what to do, and goes on once it is repaired."""
+    city = networks(validators=4)
+    home = ("--home", str(city.node(3).home.root))
+    city.start(*VALIDATORS)
+    async with city.clients() as clients:
+        await city.validating(clients, *VALIDATORS)
+        load = Load(city, clients, [0, 1, 2])
+        before = await picture(load, [0])
+        async with load.running():
+            await advance(clients[0], 20)
+            city.stop(3)
+            assert (await db("check", *home))["verdict"] == "sound"
+            _spoil(city.node(3).home.data / "state")
+            city.start(3)
+            assert await asyncio.to_thread(city.exit_code, 3) == CONFIGURATION
+            assert "storage/STATE_CORRUPT: " in city.log(3)
+            assert (await db("check", *home))["verdict"] == "damaged"
+            shown = await db("repair", *home)
+            assert "executes blocks 1 to" in shown["next"][0]
+            assert shown["set_aside"] == [str(city.node(3).home.data / "damaged-1")]
+            city.start(3)
+            await city.validating(clients, 3)
+            assert "data checked" in city.log(3)
+            there = await height(clients[0])
+            await until(lambda: _signs(clients, 3, there), "it signs again")
+        await exactly_once(load, VALIDATORS, before)
+        await equal_roots(clients)
+        city.stop(3)
+        assert (await db("verify", *home))["verdict"] == "sound"
+        assert int((await db("reindex", *home))["transactions"]) > 0
+        assert (await db("verify", *home))["verdict"] == "sound"
+    city.stop_all()
+    assert contradictions(all_votes(node.home.data for node in city.testnet.nodes)) == []
+
+
+def _spoil(state: Path) -> None:
+    """One account owns something else."""
+    engine = LevelDB(state)
+    key, _ = list(engine.iterate(b"g"))[7]
+    engine.write([(key, encode([[b"balance", b"more"]]))], sync=True)
+    engine.close()
