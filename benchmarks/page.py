@@ -32,6 +32,7 @@ _LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "network": _NETWORK,
     "catch_up": ("tx_per_s", "blocks_per_s", "loop_bound_tx_per_s", "accounts"),
     "memory": ("cases",),
+    "export": ("target", "rows_per_s", "tx_per_s", "transactions", "missing", "lag_blocks", "lag_ms", "rss_peak_mb"),
 }
 
 

@@ -38,6 +38,8 @@ class Engine(Protocol):
     """A database of one kind."""
 
     json_type: str
+    alone: str
+    """A query after which the open transaction is the only one that makes tables, or begins to fill them."""
 
     def transaction(self) -> AbstractAsyncContextManager[Session]:
         """A transaction: committed at the end, dropped if the body raises.
@@ -64,6 +66,7 @@ class Database:
             Fault: export/SCHEMA, export/OTHER_CHAIN or export/TARGET.
         """
         async with self._engine.transaction() as session:
+            await session.fetch(self._engine.alone)
             await session.execute("CREATE TABLE IF NOT EXISTS export_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
             known = {
                 str(name): str(value) for name, value in await session.fetch("SELECT name, value FROM export_meta")
@@ -87,9 +90,11 @@ class Database:
         return [Range(first=first, next=following, last=last) for first, following, last in rows]
 
     async def follow_from(self, height: int) -> None:
-        """Begin: one range that follows the tip."""
+        """Begin, unless another exporter has: one range that follows the tip."""
         async with self._engine.transaction() as session:
-            await session.execute("INSERT INTO ranges (first, next, last) VALUES (?, ?, NULL)", height, height)
+            await session.fetch(self._engine.alone)
+            if not await session.fetch("SELECT 1 FROM ranges LIMIT 1"):
+                await session.execute("INSERT INTO ranges (first, next, last) VALUES (?, ?, NULL)", height, height)
 
     async def split(self, open_range: Range, parts: Sequence[tuple[int, int]]) -> None:
         """End the open range where its cursor stands; these follow, and a new open range behind them."""

@@ -46,6 +46,8 @@ class PostgresEngine:
     """See `Engine`."""
 
     json_type = "JSONB"
+    alone = "SELECT pg_advisory_xact_lock(6366399)"
+    """Two that create one table at once would refuse each other; the number has no meaning."""
 
     def __init__(self, pool: Any, errors: tuple[type[BaseException], ...], target: str) -> None:
         """Use a pool; `errors` are what its calls raise."""

@@ -50,6 +50,8 @@ class SqliteEngine:
     """See `Engine`."""
 
     json_type = "TEXT"
+    alone = "SELECT 1"
+    """Every transaction here is, from its beginning."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file.

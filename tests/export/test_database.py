@@ -64,6 +64,14 @@ async def test_two_exporters(tmp_path: Path) -> None:
         assert len(await fetch(one, "SELECT height FROM blocks")) == 1
 
 
+async def test_begun_twice(tmp_path: Path) -> None:
+    """Who begins second keeps to what the first began with."""
+    async with database(tmp_path / "x.db") as made:
+        await made.follow_from(5)
+        await made.follow_from(1)
+        assert [Range(first=5, next=5, last=None)] == await made.ranges()
+
+
 async def test_division(tmp_path: Path) -> None:
     """The open range ends at its cursor, parts follow it without a gap, and a new open one follows them."""
     async with database(tmp_path / "x.db") as made:
