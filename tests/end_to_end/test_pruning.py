@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.load import Load
@@ -20,7 +23,7 @@ VALIDATORS = (0, 1, 2, 3)
 ARCHIVE, LATE = 4, 5
 
 
-async def test_pruning_under_load(networks: Callable[..., Network]) -> None:
+async def test_pruning_under_load(networks: Callable[..., Network], tmp_path: Path) -> None:
     """Validators drop old files while they execute; a node that is new says what it lacks until an archive is there."""
     city = networks(validators=4, peers=2, settings=SETTINGS)
     config = city.node(ARCHIVE).home.config_file
@@ -38,6 +41,7 @@ async def test_pruning_under_load(networks: Callable[..., Network]) -> None:
         load.at_once = 1
         await equal_roots(clients[:LATE])
         await _answers(clients, city, early.question["tx_id"])
+        await _exported(clients, city, tmp_path / "chain.db")
 
         city.stop(ARCHIVE)
         city.start(LATE)
@@ -75,6 +79,20 @@ async def _answers(clients: Any, city: Network, early: str) -> None:
     assert (await archive.call("tx_get", tx_id=early))["tx_id"] == early
     sizes = [_taken(city, index) for index in (0, ARCHIVE)]
     assert sizes[0] < sizes[1]
+
+
+async def _exported(clients: Any, city: Network, path: Path) -> None:
+    """An export beside a node that prunes goes on behind the gap and says so; one run beside the archive fills it."""
+    last, earliest = await height(clients[0]), int((await clients[0].status())["earliest"]["blocks"])
+    for node, gap in ((0, True), (ARCHIVE, False)):
+        words = ("--node", city.node(node).rpc, "--to", f"sqlite:{path}", "--until", str(last), "--output", "json")
+        ended = await asyncio.to_thread(run, "export", "run", *words)
+        assert ("export/GAP" in ended.stdout) == (ended.returncode != 0) == gap, ended.stderr
+        with closing(sqlite3.connect(path)) as connection:
+            rows = connection.execute("SELECT min(height), max(height), count(*) FROM blocks").fetchone()
+        lowest = rows[0]
+        assert (lowest >= earliest) if gap else (lowest == 1)
+        assert rows == (lowest, last, last - lowest + 1)
 
 
 def _taken(city: Network, index: int) -> int:
