@@ -109,9 +109,9 @@ async def index(network: Network) -> list[tuple[str, int, int]]:
 
         async def rows() -> list[tuple[str, int, int]] | None:
             with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-                (indexed,) = connection.execute("SELECT height FROM progress").fetchone()
+                progress = connection.execute("SELECT height FROM progress").fetchone()  # None: nothing is written yet.
                 found = connection.execute("SELECT id, height, position FROM tx").fetchall()
-            return found if indexed >= await height(clients[0]) else None
+            return found if progress is not None and progress[0] >= await height(clients[0]) else None
 
         found = await until(rows, "the index has caught up")
     return sorted(("0x" + tx_id.hex(), at, position) for tx_id, at, position in found)
