@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.end_to_end.load import Load
 from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, refused, run
 from tests.end_to_end.waiting import until
@@ -23,6 +25,7 @@ VALIDATORS = (0, 1, 2, 3)
 ARCHIVE, LATE = 4, 5
 
 
+@pytest.mark.timeout(400)
 async def test_pruning_under_load(networks: Callable[..., Network], tmp_path: Path) -> None:
     """Validators drop old files while they execute; a node that is new says what it lacks until an archive is there."""
     city = networks(validators=4, peers=2, settings=SETTINGS)
