@@ -12,17 +12,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from cccnode.types import errors
-from cccnode.types.errors import Fault, fault
+from cccnode.rpc.asking import read_asked
+from cccnode.types.errors import Fault
 from storage import records
 
 BACKUP_PATH: Final = "/backup"
-REQUEST_BYTES_MAX: Final = 4_096
 PIECE_TIMEOUT_S: Final = 60.0
 """A reader that takes no piece for so long has gone."""
 PAUSE_S_MAX: Final = 0.05
 """After each page the node rests for as long as the page took, up to this: blocks come first."""
-_JSON: Final = "application/json"
 _USAGE: Final = 'POST {"heights_from": 0} with Content-Type: application/json'
 
 
@@ -59,7 +57,7 @@ async def send_copy(request: web.BaseRequest, copier: Copier) -> web.StreamRespo
     Raises:
         Fault: before the first page.
     """
-    asked = await _read(request)
+    asked = await read_asked(request, BackupRequest, usage=_USAGE)
     copy = copier.begin(asked.heights_from)
     response = web.StreamResponse()
     response.content_type = "application/octet-stream"
@@ -96,17 +94,3 @@ async def _page(copy: Copying) -> bytes | Fault | None:
 
     copy.next(taken)
     return await read
-
-
-async def _read(request: web.BaseRequest) -> BackupRequest:
-    size = request.content_length
-    if request.content_type != _JSON or size is None:
-        raise fault(errors.RPC_HTTP, usage=_USAGE)
-    if size > REQUEST_BYTES_MAX:
-        raise fault(errors.OVERSIZE, bytes=size, bytes_max=REQUEST_BYTES_MAX)
-    try:
-        async with asyncio.timeout(PIECE_TIMEOUT_S):
-            raw = await request.content.readexactly(size)
-        return msgspec.json.decode(raw, type=BackupRequest)
-    except (asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError) as error:
-        raise fault(errors.RPC_HTTP, why=str(error), usage=_USAGE) from error

@@ -12,15 +12,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from cccnode.types import errors
-from cccnode.types.errors import Fault, fault
+from cccnode.rpc.asking import read_asked
 from consensus.capsule import SECONDS_MAX
 
 INCIDENT_PATH: Final = "/incident"
-REQUEST_BYTES_MAX: Final = 4_096
 PIECE_TIMEOUT_S: Final = 20.0
 """A reader that takes no piece for so long has gone."""
-_JSON: Final = "application/json"
 _USAGE: Final = 'POST {"seconds": 60, "reason": "..."} with Content-Type: application/json'
 
 
@@ -50,7 +47,7 @@ async def send_incident(request: web.BaseRequest, incidents: Incidents) -> web.S
     Raises:
         Fault: before the first piece, for a request that cannot be carried out.
     """
-    asked = await _read(request)
+    asked = await read_asked(request, IncidentRequest, usage=_USAGE)
     pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
     stop = incidents.start(
         seconds=asked.seconds, reason=asked.reason, write=pieces.put_nowait, ended=lambda: pieces.put_nowait(None)
@@ -68,21 +65,3 @@ async def send_incident(request: web.BaseRequest, incidents: Incidents) -> web.S
     finally:
         stop()
     return response
-
-
-async def _read(request: web.BaseRequest) -> IncidentRequest:
-    size = request.content_length
-    if request.content_type != _JSON or size is None:
-        raise fault(errors.RPC_HTTP, usage=_USAGE)
-    if size > REQUEST_BYTES_MAX:
-        raise fault(errors.OVERSIZE, bytes=size, bytes_max=REQUEST_BYTES_MAX)
-    try:
-        async with asyncio.timeout(PIECE_TIMEOUT_S):
-            raw = await request.content.readexactly(size)
-        return msgspec.json.decode(raw, type=IncidentRequest)
-    except (asyncio.IncompleteReadError, TimeoutError, msgspec.MsgspecError, ValueError) as error:
-        raise _refused(error) from error
-
-
-def _refused(error: Exception) -> Fault:
-    return fault(errors.RPC_HTTP, why=str(error), usage=_USAGE)

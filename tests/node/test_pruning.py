@@ -184,8 +184,8 @@ def test_steps_are_short_and_apart() -> None:
     assert jobs.count(Thread.STORE) <= 2
 
 
-def test_who_lacks_what_all_have_pruned_says_so() -> None:
-    """A wiped node whose neighbours keep only later blocks names what it lacks, and the earliest that is there."""
+def wiped_while_others_prune(pruning: int) -> tuple[Watched, SimulatedNode]:
+    """A network of which so many validators keep only late blocks, and its peer, which lost its data and is down."""
     watched = Watched(peers=1)
     network = watched.network
     late = network.nodes[4]
@@ -193,9 +193,16 @@ def test_who_lacks_what_all_have_pruned_says_so() -> None:
     while network.nodes[0].replica.chain.height < 150:
         network.send(network.nodes[0], count=1)
         watched.run(60)
-    for node in network.nodes[:4]:
+    for node in network.nodes[:pruning]:
         Pruning(replica=node.replica, retention=TINY, disk=node.disk).start()
     watched.run(20 * LOOK_MS)
+    return watched, late
+
+
+def test_who_lacks_what_all_have_pruned_says_so() -> None:
+    """A wiped node whose neighbours keep only later blocks names what it lacks, and the earliest that is there."""
+    watched, late = wiped_while_others_prune(4)
+    network = watched.network
     earliest = min(node.replica.store.earliest_height for node in network.nodes[:4])
     assert earliest > 60
     network.restart(late)
@@ -210,16 +217,8 @@ def test_who_lacks_what_all_have_pruned_says_so() -> None:
 
 def test_one_archive_is_enough() -> None:
     """A wiped node gets old blocks from the only neighbour that keeps them, and then all others."""
-    watched = Watched(peers=1)
+    watched, late = wiped_while_others_prune(3)
     network = watched.network
-    late = network.nodes[4]
-    network.crash(late, wipe=True)
-    while network.nodes[0].replica.chain.height < 150:
-        network.send(network.nodes[0], count=1)
-        watched.run(60)
-    for node in network.nodes[:3]:
-        Pruning(replica=node.replica, retention=TINY, disk=node.disk).start()
-    watched.run(20 * LOOK_MS)
     assert min(node.replica.store.earliest_height for node in network.nodes[:3]) > 60
     network.restart(late)
     watched.run(60 * SECOND)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from cccnode.config import OpsSection, RpcSection
-from cccnode.rpc.incidents import REQUEST_BYTES_MAX
+from cccnode.rpc.asking import REQUEST_BYTES_MAX
 from cccnode.rpc.server import RpcServer
 from cccnode.types.errors import INCIDENT_BUSY, INCIDENT_NOTHING, OVERSIZE, ErrorSpec, Fault, fault
 from tests.support.fake_node import FakeNode
