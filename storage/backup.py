@@ -103,11 +103,18 @@ def read_manifest(disk: Disk, name: str = MANIFEST) -> Manifest | None:
         if version != VERSION:
             raise fault(BACKUP_FORMAT, path=name, found=version, supported=VERSION)
         manifest = msgspec.json.decode(text, type=Manifest)
-        if any("/" not in part or part.startswith("/") or ".." in part.split("/") for part in manifest.names):
+        if not all(_lies_in(folder, part.name) for folder, parts in manifest.parts.items() for part in parts):
             raise fault(BACKUP_INVALID, path=name, reason="a file lies outside the folder")
     except (msgspec.MsgspecError, AttributeError, UnicodeDecodeError) as error:
         raise fault(BACKUP_INVALID, path=name, reason=str(error)) from error
     return manifest
+
+
+def _lies_in(folder: str, name: str) -> bool:
+    """Whether a name is that of a file below a folder, and of nothing else: `home//etc/x` would be `/etc/x`."""
+    first, *below = name.split("/")
+    plain = name.isprintable() and all(part not in ("", ".", "..") for part in (first, *below))
+    return plain and first == folder and bool(below)
 
 
 def _manifest_bytes(manifest: Manifest) -> bytes:
@@ -396,10 +403,15 @@ class Backup:
             if digest.hexdigest() != part.sha256:
                 raise fault(BACKUP_INVALID, path=part.name, reason="its SHA-256 is another")
 
+    @property
+    def file_names(self) -> list[str]:
+        """The small files of the home, as they are named there."""
+        return [part.name.removeprefix(f"{FILES}/") for part in self.manifest.parts.get(FILES, ())]
+
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The small files of the home, by name."""
-        for part in self.manifest.parts.get(FILES, ()):
-            yield part.name.removeprefix(f"{FILES}/"), self._disk.read(part.name)
+        for name in self.file_names:
+            yield name, self._disk.read(f"{FILES}/{name}")
 
     def rows(self, folder: str) -> Iterator[Sequence[Row]]:
         """The engine's rows in `state` or `heights`, some at a time."""

@@ -202,6 +202,7 @@ def restore_home(home: Home, folder: Path, *, replace: bool, with_keys: bool) ->
         if (home.data / "state").exists() and not replace:
             raise fault(RESTORE_OVER, home=str(home.root))
         _same_chain(home, backup)
+        _check_names(home, backup)
         for read in backup.check_files():
             yield "check", read
         _put_files(home, backup, with_keys=with_keys)
@@ -238,6 +239,14 @@ def _same_chain(home: Home, backup: Backup) -> None:
             raise disk_fault(error, home.genesis_file) from error
         if found != backup.origin.chain:
             raise fault(HOME_OTHER_CHAIN, what="chain", found=backup.origin.chain, expected=found)
+
+
+def _check_names(home: Home, backup: Backup) -> None:
+    """That the small files are such as `small_files` gives: a backup that somebody made up plants no votes or data."""
+    for name in backup.file_names:
+        path = home.root / name
+        if path.parent not in (home.root, home.restarts) and home.keys not in path.parents:
+            raise fault(BACKUP_INVALID, path=name, reason="no such file belongs to a backup")
 
 
 def _put_files(home: Home, backup: Backup, *, with_keys: bool) -> None:

@@ -1,8 +1,10 @@
 """A backup becomes the data of a home: refused where it does not belong, whole or not at all, and without votes."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cccnode import keys as key_files
@@ -30,6 +32,7 @@ from cccnode.types.errors import (
     Fault,
 )
 from storage import keys
+from storage.backup import Part, read_manifest
 from storage.files import RealDisk
 from storage.journal import Journal
 from storage.leveldb import LevelDB
@@ -135,6 +138,26 @@ def test_with_keys(home: Home, tmp_path: Path) -> None:
     assert new.validator_key.stat().st_mode & 0o777 == 0o600
     opened = open_journal(RealDisk(new.data), 0, key_files.read(new.validator_key).public_key)
     assert (opened.journal, opened.observe) == (None, "consensus/JOURNAL_LOST")
+
+
+@pytest.mark.parametrize("name", ["data/journal/9", "run/lock", "restored/READY", "keys//x", ".bashrc/x"])
+def test_a_forged_backup_plants_nothing(home: Home, other: Home, tmp_path: Path, name: str) -> None:
+    """Of small files a home takes those that the backup of a home has: no votes, no data, nothing outside."""
+    folder = tmp_path / "backup"
+    back_up(home, folder)
+    disk = RealDisk(folder)
+    manifest = read_manifest(disk)
+    assert manifest is not None
+    part = Part(name=f"home/{name}", bytes=1, sha256=hashlib.sha256(b"x").hexdigest())
+    parts = {**manifest.parts, "home": (*manifest.parts["home"], part)}
+    text = msgspec.json.encode(msgspec.structs.replace(manifest, parts=parts))
+    disk.replace_file("manifest.json", text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n")
+    disk.replace_file(f"home/{name}", b"x")
+    before = {path for path in other.root.rglob("*") if path.is_file()}
+    with pytest.raises(Fault) as refused:
+        restore(other, folder, with_keys=True)
+    assert refused.value.spec is BACKUP_INVALID
+    assert {path for path in other.root.rglob("*") if path.is_file()} == before
 
 
 def test_what_is_there_stays_unless_asked(home: Home, tmp_path: Path) -> None:

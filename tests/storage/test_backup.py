@@ -307,7 +307,17 @@ def test_a_manifest_that_leads_outside():
     """A file outside the folder is none of a backup."""
     home, there = Home(1), MemoryDisk()
     manifest = home.back_up(there)
-    for name in ("../../etc/passwd", "/etc/passwd", "passwd"):
+    outside = (
+        "../../etc/passwd",
+        "/etc/passwd",
+        "passwd",
+        "home//etc/passwd",
+        "home/",
+        "home/./passwd",
+        "home/\0",
+        "home",
+    )
+    for name in (*outside, manifest.parts["state"][0].name):
         parts = {**manifest.parts, "home": (Part(name=name, bytes=1, sha256=""),)}
         text = msgspec.json.encode(msgspec.structs.replace(manifest, parts=parts))
         there.replace_file(MANIFEST, text + b"\n" + hashlib.sha256(text).hexdigest().encode() + b"\n")
