@@ -74,7 +74,7 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
     try:
         executed = await _execute_one(network, genesis, watch.connections[0])
         await _fill(options, watch, genesis)
-        height = await _common_snapshot(network, options.validators)
+        height = await _common_snapshot(network, genesis, watch.connections[0], options.validators)
         if options.hostile:
             _damage(network, 1, height)
         joiner = _Joiner(network, options.validators)
@@ -140,13 +140,17 @@ async def _fill(options: argparse.Namespace, watch: Watch, genesis: Genesis) -> 
         raise RuntimeError(f"the network did not decide the load within {_DRAIN_S} s; a lower --rate may help")
 
 
-async def _common_snapshot(network: Testnet, validators: int) -> int:
-    """The newest height of which every validator has a snapshot."""
+async def _common_snapshot(network: Testnet, genesis: Genesis, connection: Connection, validators: int) -> int:
+    """The newest height of which every validator has a snapshot.
+
+    A busy validator leaves heights out, and the newest snapshot is certified by a later block: so there must be more.
+    """
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         found = set.intersection(*(set(_shelf(network, index).heights()) for index in range(validators)))
         if found:
             return max(found)
+        await _execute_one(network, genesis, connection)
         await asyncio.sleep(_POLL_S)
     raise TimeoutError(f"no snapshot of all validators within {READY_S} s; more --transactions may help")
 
@@ -191,6 +195,7 @@ class _Joiner:
         """Time and memory until it is at the tip; with `victims` one of them is killed, and the joiner twice.
 
         Raises:
+            RuntimeError: it got there block by block, or ended by itself.
             TimeoutError: it did not get there.
         """
         began, kills, fetched = time.monotonic(), list(_KILLED_AT if victims else ()), None
@@ -207,7 +212,10 @@ class _Joiner:
                 if killed == 1:
                     victims[-1].process.kill()
                 self._again()
-            if status and self._restored and int(status["height"]) + _NEAR >= await self._tip(watch):
+            arrived = bool(status) and int(status["height"]) + _NEAR >= await self._tip(watch)
+            if arrived and progress is None and not self._restored:
+                raise RuntimeError(f"it joined block by block: {self.node.last_words()}")
+            if arrived and self._restored:
                 return {
                     "seconds": round(time.monotonic() - began, 1),
                     "first_piece_s": round(fetched, 1) if fetched is not None else None,
