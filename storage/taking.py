@@ -105,8 +105,9 @@ class Taking:
         self._reading.close()
 
     def _run(self) -> Generator[bool, None, None]:
+        first = self._first_of_tail()
         yield from self._state()
-        yield from self._window()
+        yield from self._window(first)
         if self._raw is None:
             raise invalid("its block is not kept", height=self.height)
         block = decode_trusted(FinalBlock, self._raw)
@@ -174,8 +175,7 @@ class Taking:
 
     # The duplicate window
 
-    def _window(self) -> Iterator[bool]:
-        first = self._first_of_tail()
+    def _window(self, first: int) -> Iterator[bool]:
         rows, size, begin = list[TailRow](), 0, first
         for height in range(first, self.height + 1):
             row = self._row(height)
@@ -194,11 +194,19 @@ class Taking:
         self._tail.append(TailPart(first, len(rows), self._put(tail_name(first), encode(rows))))
 
     def _first_of_tail(self) -> int:
-        """The last height before the duplicate window, or 1."""
-        for height in range(self.height, 1, -1):
-            if self._header(height).time_ms <= self.applied.time_ms - self._span_ms:
-                return height
-        return 1
+        """The last height before the duplicate window, or 1.
+
+        A node that began at a snapshot lacks what was executed before it: it hears so before it has read its state.
+        """
+        span = range(self.height, 1, -1)
+        first = next((height for height in span if self._is_before_window(height)), 1)
+        for height in (first - 1, first):
+            if self._reading.get(keys.applied_at(height)) is None:
+                raise invalid("results of the duplicate window are not kept", height=height)
+        return first
+
+    def _is_before_window(self, height: int) -> bool:
+        return self._header(height).time_ms <= self.applied.time_ms - self._span_ms
 
     def _row(self, height: int) -> TailRow:
         raw, receipts = self._reading.get(keys.applied_at(height)), self._store.receipts(height)

@@ -29,7 +29,8 @@ Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 """Ed25519 signature."""
 AccountId = Annotated[bytes, Meta(min_length=20, max_length=20)]
 Salt = Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
-_ASSET: Final = re.compile("^[a-z][a-z0-9]*$")
+_ASSET: Final = re.compile(r"^[a-z][a-z0-9]*$(?!\n)")
+"""In Python, unlike in JSON Schema, `$` also stands before a last line feed."""
 AssetText = Annotated[str, Meta(min_length=1, max_length=12)]
 AssetId = Annotated[AssetText, Meta(pattern=_ASSET.pattern)]
 """Short name of an asset, such as `uccc`."""

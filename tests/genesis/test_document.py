@@ -106,7 +106,7 @@ def test_all_errors_at_once() -> None:
         "document.organisations[2].nodes[0].addresses[0]: Expected `str` matching regex '^[^ ]+:[0-9]{1,5}$'",
         "document.accounts[0].keys[0].key: Expected `str` matching regex '^[0-9a-f]{64}$'",
         "document.accounts[1].balances.uccc: Expected `str`, got `int`",
-        "document.accounts[1].balances.UCCC: Expected `str` matching regex '^[a-z][a-z0-9]*$'",
+        "document.accounts[1].balances.UCCC: Expected `str` matching regex '^[a-z][a-z0-9]*$(?!\\\\n)'",
         "document.timers: Expected `object`, got `null`",
     ] == errors
 

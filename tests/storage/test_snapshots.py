@@ -135,6 +135,23 @@ def test_the_same_store_again(monkeypatch):
     assert commit(again) == commit(store)
 
 
+def test_none_for_a_window_after_a_restore(monkeypatch):
+    """Who began at a snapshot lacks what others executed: it hears so before its state is read."""
+    monkeypatch.setattr(snapshots, "body_root", lambda ids: ZERO)
+    store, engine = grown()
+    shelf, new = Shelf(MemoryDisk()), Shelf(MemoryDisk())
+    disk, engine = rebuilt(taken(store, engine, shelf), shelf)
+    again = open_store(disk, engine)
+
+    with pytest.raises(Fault) as found:
+        begun(again, engine, new).step()
+    assert found.value.spec is SNAPSHOT_INVALID
+    assert new.disk.list(new.path(BLOCKS)) == []
+    for _ in range(SPAN_MS + 1):
+        commit(again)
+    assert taken(again, engine, new).applied == again.applied
+
+
 def test_damaged_pieces_make_no_store(monkeypatch):
     """Whichever piece is another, the restoring ends with the reason."""
     monkeypatch.setattr(taking, "PART_BYTES", 400)
