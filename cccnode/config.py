@@ -81,6 +81,12 @@ class RpcSection(_Section, frozen=True, kw_only=True):
     """The longest wait of one request."""
     read_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000
     """A request body must have arrived after this time."""
+    sockets_max: Annotated[int, Meta(ge=0, le=65_536)] = 1024
+    """WebSockets at the same time."""
+    socket_bytes_max: Annotated[int, Meta(ge=1024, le=RPC_BODY_BYTES_MAX)] = 1024 * 1024
+    """One request on a WebSocket; larger ones go by POST."""
+    socket_idle_ms: Annotated[int, Meta(ge=100, le=86_400_000)] = 600_000
+    """A WebSocket that asks nothing and listens to nothing for so long is closed."""
 
 
 class OpsSection(_Section, frozen=True, kw_only=True):

@@ -13,8 +13,10 @@ from prometheus_client import Counter
 from cccnode.config import RpcSection
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import DECIDED, Backend, TxStatus
+from cccnode.rpc.documents import Table, openapi, openrpc
 from cccnode.rpc.methods import Method, Scope, Wait, method_table
 from cccnode.rpc.requests import BadCall, Call, decode_params, parse
+from cccnode.rpc.sockets import Connection, SocketCall
 from cccnode.rpc.values import Json, ValueFault
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
@@ -30,6 +32,9 @@ class Dispatcher:
     def __init__(self, backend: Backend, limits: RpcSection, *, on_failure: OnFailure | None = None) -> None:
         """Answers with `backend`; `on_failure(method, error)` hears of our own failures."""
         self.methods: Mapping[str, Method] = method_table(backend.registry)
+        self.socket_calls: dict[str, SocketCall] = {}
+        """Calls that only a WebSocket has, by name: `async def (connection, params in JSON form)`."""
+        self._table = Table(self.methods)
         self._backend = backend
         self._limits = limits
         self.waiting = 0
@@ -37,53 +42,90 @@ class Dispatcher:
         self._count: Counter = backend.metrics.rpc_requests
         self._on_failure = on_failure
 
-    async def answer(self, body: bytes) -> bytes | None:
-        """The answer to one request body; None when nothing is to be answered (notifications only)."""
+    async def answer(self, body: bytes, connection: Connection | None = None) -> bytes | None:
+        """The answer to one request text; None when nothing is to be answered (notifications only)."""
         try:
             request = parse(body)
         except Fault as error:
             self._record(_UNKNOWN, error.spec.name)
             return envelopes.encode(envelopes.failure(None, error))
-        deadline = asyncio.get_running_loop().time() + self._limits.wait_ms_max / 1000
-        answers = [answer for call in request.calls if (answer := await self._answer_one(call, deadline)) is not None]
+        deadline = self._deadline()
+        given = [await self._answer_one(call, deadline, connection) for call in request.calls]
+        answers = [answer for answer in given if answer is not None]
         if not answers:
             return None
         return envelopes.encode(answers if request.batch else answers[0])
 
-    async def _answer_one(self, call: Call | BadCall, deadline: float) -> Json | None:
+    async def _answer_one(self, call: Call | BadCall, deadline: float, connection: Connection | None) -> Json | None:
         if isinstance(call, BadCall):
             self._record(_UNKNOWN, call.fault.spec.name)
             return envelopes.failure(None, call.fault)
-        known = call.method in self.methods
         try:
-            value = await self._carry_out(call, deadline)
+            value = await self._recorded(call.method, lambda: decode_params(call.params), deadline, connection)
         except Fault as error:
-            self._record(call.method if known else _UNKNOWN, error.spec.name)
             return envelopes.failure(call.id, error) if call.answer else None
-        self._record(call.method, "ok")
         return envelopes.result(call.id, value) if call.answer else None
 
-    async def _carry_out(self, call: Call, deadline: float) -> Json:
-        method = self.methods.get(call.method)
+    async def read(self, name: str, params: Callable[[], Json]) -> Json:
+        """What a method of the table answers; `params` gives its parameters and may raise `ValueFault`.
+
+        Raises:
+            Fault: what the method has to say, or `rpc/INVALID_PARAMS`, or `rpc/INTERNAL`.
+        """
+        return await self._recorded(name, params, self._deadline())
+
+    def document(self) -> Json:
+        """The OpenRPC document of this node."""
+        return openrpc(self._backend.registry, self._table)
+
+    def paths(self) -> Json:
+        """The OpenAPI document of this node."""
+        return openapi(self._backend.registry, self._table)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.wait_ms_max / 1000
+
+    async def _recorded(
+        self, name: str, params: Callable[[], Json], deadline: float, connection: Connection | None = None
+    ) -> Json:
+        known = name if name in self.methods or name in self.socket_calls else _UNKNOWN
+        try:
+            if connection is not None and name in self.socket_calls:
+                value = await self.socket_calls[name](connection, params())
+            else:
+                value = await self._carry_out(name, params, deadline)
+        except Fault as error:
+            self._record(known, error.spec.name)
+            raise
+        self._record(known, "ok")
+        return value
+
+    async def _carry_out(self, name: str, given: Callable[[], Json], deadline: float) -> Json:
+        method = self.methods.get(name)
         if method is None:
-            raise self._no_method(call.method)
+            raise self._no_method(name)
 
         async def wait(backend: Backend, params: Wait) -> TxStatus:
             return await self._wait(backend, params, deadline)
 
         try:
-            params = method.read(decode_params(call.params))
-            scope = Scope(backend=self._backend, wait=wait, left_ms=lambda wanted: min(wanted, _left_ms(deadline)))
+            params = method.read(given())
+            scope = Scope(
+                backend=self._backend,
+                wait=wait,
+                left_ms=lambda wanted: min(wanted, _left_ms(deadline)),
+                describe=self.document,
+            )
             return await method.handle(scope, params)
         except ValueFault as error:
-            raise fault(errors.RPC_INVALID_PARAMS, param=error.where, why=error.why, method=call.method) from error
+            raise fault(errors.RPC_INVALID_PARAMS, param=error.where, why=error.why, method=name) from error
         except Fault:
             raise
         except Exception as error:
             # The one place that catches everything: a bug in one handler must not take the answer from the caller.
             if self._on_failure is not None:
-                self._on_failure(call.method, error)
-            raise fault(errors.RPC_INTERNAL, method=call.method) from error
+                self._on_failure(name, error)
+            raise fault(errors.RPC_INTERNAL, method=name) from error
 
     def _no_method(self, name: str) -> Fault:
         close = get_close_matches(name[:64], self.methods, n=1)

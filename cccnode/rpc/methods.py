@@ -139,6 +139,8 @@ class Scope:
     wait: Waiter
     left_ms: Callable[[int], int]
     """How long a call may wait of what it asks for: all calls of a request share its time."""
+    describe: Callable[[], Json]
+    """The OpenRPC document of this node."""
 
 
 Handler = Callable[[Scope, Any], Awaitable[Json]]
@@ -152,6 +154,10 @@ class Method:
     params: type[msgspec.Struct]
     handle: Handler
     en: str
+    reads: bool = True
+    """Whether `GET /v1/...` may ask it too."""
+    cost: int = 1
+    """Units of the caller's bucket: about 0.1 ms of the node each."""
 
     def read(self, value: Json) -> Any:
         """Typed parameters out of JSON.  Raises `ValueFault`."""
@@ -457,6 +463,10 @@ async def _evidence_waiting(scope: Scope, _params: Nothing) -> Json:
     }
 
 
+async def _discover(scope: Scope, _params: Nothing) -> Json:
+    return scope.describe()
+
+
 def _query_method(query: Query) -> Method:
     write = writer(query.result)
 
@@ -511,35 +521,85 @@ async def _state_group(scope: Scope, params: Group) -> Json:
 
 
 CORE_METHODS: Final = (
-    Method(name="chain_status", params=Nothing, handle=_chain_status, en="How this node is, and why."),
-    Method(name="chain_header", params=AtHeight, handle=_chain_header, en="The header of a final block."),
-    Method(name="chain_block", params=AtHeight, handle=_chain_block, en="A final block with its receipts."),
-    Method(name="chain_validators", params=Nothing, handle=_chain_validators, en="The current epoch's record."),
-    Method(name="tx_submit", params=OneTransaction, handle=_tx_submit, en="Send one signed transaction."),
-    Method(name="tx_submit_batch", params=ManyTransactions, handle=_tx_submit_batch, en="Send up to 512 of them."),
-    Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction."),
-    Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided."),
-    Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt."),
+    Method(
+        name="rpc.discover", params=Nothing, handle=_discover, en="This interface as OpenRPC.", reads=False, cost=20
+    ),
+    Method(name="chain_status", params=Nothing, handle=_chain_status, en="How this node is, and why.", cost=2),
+    Method(name="chain_header", params=AtHeight, handle=_chain_header, en="The header of a final block.", cost=2),
+    Method(name="chain_block", params=AtHeight, handle=_chain_block, en="A final block with its receipts.", cost=100),
+    Method(name="chain_validators", params=Nothing, handle=_chain_validators, en="The current epoch's record.", cost=2),
+    Method(
+        name="tx_submit",
+        params=OneTransaction,
+        handle=_tx_submit,
+        en="Send one signed transaction.",
+        reads=False,
+        cost=2,
+    ),
+    Method(
+        name="tx_submit_batch",
+        params=ManyTransactions,
+        handle=_tx_submit_batch,
+        en="Send up to 512 of them.",
+        reads=False,
+    ),
+    Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction.", cost=1),
+    Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided.", cost=2),
+    Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt.", cost=5),
     Method(
         name="account_transactions",
         params=OfAccount,
         handle=_account_transactions,
         en="What an account signed or paid for, and what named it, newest first.",
+        cost=20,
     ),
-    Method(name="state_proof", params=proving.GroupAt, handle=proving.state_proof, en="All of a state group, proven."),
-    Method(name="tx_proof", params=proving.Decided, handle=proving.tx_proof, en="A transaction and receipt, proven."),
-    Method(name="events_proof", params=proving.OneBlock, handle=proving.events_proof, en="A block's receipts, proven."),
-    Method(name="chain_light", params=proving.Epochs, handle=proving.chain_light, en="Epoch changes and tip, proven."),
-    Method(name="chain_results", params=AtHeight, handle=_chain_results, en="What executing a height gave here."),
-    Method(name="state_nodes", params=Nodes, handle=_state_nodes, en="Hashes of the applied state's tree."),
-    Method(name="state_bucket", params=Bucket, handle=_state_bucket, en="A bucket's groups with their hashes."),
-    Method(name="state_group", params=Group, handle=_state_group, en="A group's items, without a proof."),
-    Method(name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move."),
+    Method(
+        name="state_proof",
+        params=proving.GroupAt,
+        handle=proving.state_proof,
+        en="All of a state group, proven.",
+        cost=20,
+    ),
+    Method(
+        name="tx_proof",
+        params=proving.Decided,
+        handle=proving.tx_proof,
+        en="A transaction and receipt, proven.",
+        cost=100,
+    ),
+    Method(
+        name="events_proof",
+        params=proving.OneBlock,
+        handle=proving.events_proof,
+        en="A block's receipts, proven.",
+        cost=100,
+    ),
+    Method(
+        name="chain_light",
+        params=proving.Epochs,
+        handle=proving.chain_light,
+        en="Epoch changes and tip, proven.",
+        cost=30,
+    ),
+    Method(
+        name="chain_results", params=AtHeight, handle=_chain_results, en="What executing a height gave here.", cost=2
+    ),
+    Method(name="state_nodes", params=Nodes, handle=_state_nodes, en="Hashes of the applied state's tree.", cost=10),
+    Method(
+        name="state_bucket", params=Bucket, handle=_state_bucket, en="A bucket's groups with their hashes.", cost=20
+    ),
+    Method(name="state_group", params=Group, handle=_state_group, en="A group's items, without a proof.", cost=5),
+    Method(
+        name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move.", cost=10
+    ),
     Method(
         name="evidence_waiting",
         params=Nothing,
         handle=_evidence_waiting,
         en="Contradicting votes of validators that this node has met.",
+        cost=5,
     ),
-    Method(name="net_peers", params=Nothing, handle=_net_peers, en="Connected nodes, and those it tries to reach."),
+    Method(
+        name="net_peers", params=Nothing, handle=_net_peers, en="Connected nodes, and those it tries to reach.", cost=5
+    ),
 )

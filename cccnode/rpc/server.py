@@ -1,4 +1,4 @@
-"""The two HTTP ports of a node: `POST /rpc` and the genesis document for everybody, health and metrics on loopback.
+"""The two HTTP ports of a node: `/rpc`, `/ws`, `/v1` and documents for everybody, health and metrics on loopback.
 
 Limits come first: how many requests are answered at once, how many bytes one body and all bodies together may have,
 how long a body may take to arrive.  Every refusal is a JSON-RPC error with a name; nothing is ever a bare 500.
@@ -6,7 +6,8 @@ how long a body may take to arrive.  Every refusal is a JSON-RPC error with a na
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,31 +18,22 @@ from cccnode.rpc import envelopes
 from cccnode.rpc.backend import Backend
 from cccnode.rpc.copies import BACKUP_PATH, Copier, send_copy
 from cccnode.rpc.dispatch import Dispatcher, OnFailure
+from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH
 from cccnode.rpc.downloads import Downloads
 from cccnode.rpc.health import Health
 from cccnode.rpc.incidents import INCIDENT_PATH, Incidents, send_incident
 from cccnode.rpc.photos import SNAPSHOT_PATH, Photographer, send_snapshot
+from cccnode.rpc.rest import PREFIX, PROBLEM_TYPE, Routes, parameters, problem, status_of
+from cccnode.rpc.sockets import SOCKET_PATH, Connection, Sockets
 from cccnode.types import errors
-from cccnode.types.errors import ErrorSpec, Fault, fault
+from cccnode.types.errors import Fault, fault
 
 RPC_PATH: Final = "/rpc"
 _LINGER_S: Final = 1.0
 """How long a refused client may go on sending before the link closes, so that it sees why; also the end of a stop."""
 _JSON: Final = "application/json"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-_STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
-    errors.RPC_BUSY: 503,
-    errors.OVERSIZE: 413,
-    errors.RPC_TIMEOUT: 408,
-    errors.RPC_HTTP: 405,
-    errors.NOT_FOUND: 404,
-    errors.INCIDENT_BUSY: 503,
-    errors.INCIDENT_NOTHING: 409,
-    errors.SNAPSHOT_BUSY: 503,
-    errors.BACKUP_BUSY: 503,
-}
-"""HTTP status of the refusals that come before JSON-RPC; everything JSON-RPC answers is 200."""
-_USAGE: Final = "send a JSON-RPC 2.0 request with POST /rpc, or GET /genesis.json"
+_USAGE: Final = "POST /rpc (JSON-RPC 2.0), GET /ws, /v1/..., /openrpc.json, /openapi.json or /genesis.json"
 _OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident, /snapshot or /backup"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -68,6 +60,14 @@ class RpcServer:
         self.rpc_address = ""
         """`host:port` really bound."""
         self.ops_address = ""
+        self.sockets = Sockets(self, rpc)
+        self._routes = Routes(self.dispatcher.methods.values())
+        self.pages: dict[tuple[str, str], Page] = {
+            ("GET", SOCKET_PATH): self.sockets.serve,
+            ("GET", OPENRPC_PATH): self._openrpc,
+            ("GET", OPENAPI_PATH): self._openapi,
+        }
+        """Pages of the public port by verb and path; a `Fault` that one raises becomes a refusal."""
         self._health = Health(backend)
         self._incidents, self._photographer, self._copier = incidents, photographer, copier
         self._metrics = backend.metrics
@@ -89,6 +89,7 @@ class RpcServer:
 
     async def stop(self) -> None:
         """Stop listening; requests being answered are cancelled after a moment."""
+        await self.sockets.stop()
         while self._runners:
             await self._runners.pop().cleanup()
 
@@ -111,31 +112,77 @@ class RpcServer:
     # -- the public port ---------------------------------------------------------------------------------------------
 
     async def _rpc_page(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "GET" and self.downloads.has(request.path):
-            try:
-                return await self.downloads.send(request)
-            except Fault as refusal:
-                return _refuse(refusal)
-        if request.path != RPC_PATH or request.method != "POST":
-            return _refuse(fault(errors.RPC_HTTP, method=request.method, path=request.path[:64], usage=_USAGE))
-        if "Content-Encoding" in request.headers:
-            return _refuse(fault(errors.RPC_HTTP, usage="send the body without Content-Encoding"))
-        if self._answering >= self._limits.requests_max + self.dispatcher.waiting:
-            return _refuse(fault(errors.RPC_BUSY, answering=self._answering))
-        self._answering += 1
-        body = bytearray()
         try:
-            with self._metrics.rpc_seconds.time():
-                await self._read(request, body)
-                answer = await self.dispatcher.answer(bytes(body))
+            if request.path == RPC_PATH and request.method == "POST":
+                return await self._rpc(request)
+            page = self.pages.get((request.method, request.path))
+            if page is not None:
+                return await page(request)
+            if request.method == "GET" and self.downloads.has(request.path):
+                return await self.downloads.send(request)
         except Fault as refusal:
             return _refuse(refusal)
-        finally:
-            self._answering -= 1
-            self._inflight_bytes -= len(body)
+        if request.path.startswith(PREFIX):
+            return await self._rest(request)
+        return _refuse(fault(errors.RPC_HTTP, method=request.method, path=request.path[:64], usage=_USAGE))
+
+    async def _rpc(self, request: web.BaseRequest) -> web.StreamResponse:
+        """`POST /rpc`.  Raises `Fault` for what is refused before JSON-RPC."""
+        if "Content-Encoding" in request.headers:
+            raise fault(errors.RPC_HTTP, usage="send the body without Content-Encoding")
+        body = bytearray()
+        with self._turn():
+            try:
+                await self._read(request, body)
+                answer = await self.dispatcher.answer(bytes(body))
+            finally:
+                self._inflight_bytes -= len(body)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, content_type=_JSON)
+
+    async def answer(self, body: bytes, connection: Connection | None = None) -> bytes | None:
+        """The answer to one text of a WebSocket, within the same limits as a body."""
+        try:
+            with self._turn():
+                return await self.dispatcher.answer(body, connection)
+        except Fault as refusal:
+            return envelopes.encode(envelopes.failure(None, refusal))
+
+    async def _rest(self, request: web.BaseRequest) -> web.StreamResponse:
+        """`GET /v1/...`."""
+        try:
+            found = self._routes.find(request.rel_url.raw_path)
+            if found is None:
+                raise fault(errors.NOT_FOUND, path=request.path[:64])
+            if request.method != "GET":
+                raise fault(errors.RPC_HTTP, method=request.method, usage="GET")
+            route, texts = found
+            query = list(request.query.items())
+            with self._turn():
+                value = await self.dispatcher.read(route.method.name, lambda: parameters(route, texts, query))
+        except Fault as error:
+            status = status_of(error.spec)
+            return web.Response(body=envelopes.encode(problem(error)), content_type=PROBLEM_TYPE, status=status)
+        return web.Response(body=envelopes.encode(value), content_type=_JSON)
+
+    async def _openrpc(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=envelopes.encode(self.dispatcher.document()), content_type=_JSON)
+
+    async def _openapi(self, _request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=envelopes.encode(self.dispatcher.paths()), content_type=_JSON)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Count one request being answered.  Raises `rpc/BUSY` when there are enough."""
+        if self._answering >= self._limits.requests_max + self.dispatcher.waiting:
+            raise fault(errors.RPC_BUSY, answering=self._answering)
+        self._answering += 1
+        try:
+            with self._metrics.rpc_seconds.time():
+                yield
+        finally:
+            self._answering -= 1
 
     async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
         """Read the whole body into `body`, whose bytes count as in flight from the moment they arrive.
@@ -194,7 +241,7 @@ def _refuse(refusal: Fault) -> web.Response:
     response = web.Response(
         body=envelopes.encode(envelopes.failure(None, refusal)),
         content_type=_JSON,
-        status=_STATUS_OF.get(refusal.spec, 400),
+        status=status_of(refusal.spec),
     )
     response.force_close()
     return response

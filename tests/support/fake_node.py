@@ -43,7 +43,7 @@ from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Amount, AssetId
 from cccnode.types.transaction import account_id, sign_transaction, signed_part, transaction_id
 from cccnode.types.validators import EpochRecord, Limits, Timers, Validator
-from cccnode.types.vote import Kind, Proposal
+from cccnode.types.vote import Contradiction, Kind, Proposal
 from p2p.peers import DialInfo, Direction, PeerInfo
 from tests.doctor.support import World
 
@@ -373,6 +373,9 @@ class FakeNode:
                 next_try_ms=800,
             )
         ]
+
+    def evidence(self) -> Sequence[Contradiction]:
+        return []
 
     def readiness(self) -> Sequence[Check]:
         return self.checks

@@ -1,5 +1,9 @@
-"""docs/reference.md out of the tables in the code: `python -m tests.tidy.reference`, or `make docs`, writes it anew."""
+"""docs/reference.md, openrpc.json and openapi.json out of the tables in the code.
 
+`python -m tests.tidy.reference`, or `make docs`, writes them anew.
+"""
+
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
@@ -8,12 +12,16 @@ import msgspec
 from cccnode import config
 from cccnode.city import CITY
 from cccnode.cli import main as cli
-from cccnode.rpc.methods import method_table
+from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH, Table, openapi, openrpc
+from cccnode.rpc.methods import Method, method_table
+from cccnode.rpc.rest import path_of, route_table
 from cccnode.types import limits
 from tests.tidy.forms import cell, commands, field_forms, form, meanings, one_line, parameters
 from tests.tidy.source import ROOT
 
 PAGE = ROOT / "docs" / "reference.md"
+DOCUMENTS = {path: PAGE.parent / path[1:] for path in (OPENRPC_PATH, OPENAPI_PATH)}
+"""Descriptions for programs, by the path at which a node serves its own."""
 
 _HEAD = """# Reference
 
@@ -30,14 +38,34 @@ def page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def documents() -> dict[str, str]:
+    """The text of each document, by its path."""
+    table = Table(method_table(CITY))
+    made = {OPENRPC_PATH: openrpc(CITY, table), OPENAPI_PATH: openapi(CITY, table)}
+    return {path: json.dumps(document, indent=1, ensure_ascii=False) + "\n" for path, document in made.items()}
+
+
 def _methods() -> Iterator[str]:
     table = method_table(CITY)
+    routes = {route.method.name for route in route_table(table.values())}
     yield "## RPC methods\n"
-    yield "`POST /rpc`, JSON-RPC 2.0, batches included.\n"
-    yield from _table(
-        ("method", "parameters", "what it answers"),
-        ((f"`{name}`", field_forms(table[name].params), table[name].en) for name in sorted(table)),
+    yield one_line(
+        "`POST /rpc` and `GET /ws`, JSON-RPC 2.0, batches included; those with a path are read with GET as well, the "
+        "parameters that are not in the path in its query. `GET /openrpc.json` and `/openapi.json` describe all of it "
+        "for programs. The cost counts against the caller's bucket."
     )
+    yield ""
+    yield from _table(
+        ("method", "parameters", "what it answers", "cost", "path"),
+        (
+            (f"`{name}`", field_forms(row.params), row.en, str(row.cost), _path(row) if name in routes else "")
+            for name, row in sorted(table.items())
+        ),
+    )
+
+
+def _path(method: Method) -> str:
+    return f"`{path_of(method)}`"
 
 
 def _messages() -> Iterator[str]:
@@ -136,4 +164,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    click.echo(f"written: {PAGE.relative_to(ROOT)}")
+    for path, text in documents().items():
+        DOCUMENTS[path].write_text(text, encoding="utf-8")
+    click.echo(f"written: {PAGE.relative_to(ROOT)} and what programs read")

@@ -17,6 +17,12 @@ def test_reference_is_current() -> None:
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
 
 
+def test_documents_are_current() -> None:
+    """The OpenRPC and OpenAPI documents are what `make docs` would write now."""
+    for path, made in reference.documents().items():
+        assert made == reference.DOCUMENTS[path].read_text(encoding="utf-8")
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link in a Markdown file names a file of the repository, and a heading where it names one."""
     broken = [
