@@ -14,14 +14,13 @@ from msgspec import Meta
 
 from cccnode.codec import encode
 from cccnode.crypto.hashing import ZERO
-from cccnode.crypto.proofs import DEPTH_MAX
 from cccnode.doctor.judging import diagnose
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Query
 from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
-from cccnode.rpc import envelopes, proving
+from cccnode.rpc import comparing, envelopes, proving
 from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, StoredTransaction, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
 from cccnode.types import errors
@@ -29,7 +28,7 @@ from cccnode.types.addresses import account_text
 from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault, fault
-from cccnode.types.limits import RPC_BATCH_MAX, STATE_KEY_BYTES_MAX, TX_BYTES_MAX
+from cccnode.types.limits import RPC_BATCH_MAX, TX_BYTES_MAX
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Hash, Height, Millis
 from cccnode.types.transaction import Transaction, signed_part, transaction_id
@@ -37,9 +36,6 @@ from cccnode.types.validators import EpochRecord, faults, quorum
 
 WAIT_MS_DEFAULT: Final = 10_000
 WAIT_MS_MAX: Final = 600_000
-STATE_NODES_MAX: Final = 1_024
-"""Nodes of the state tree, or groups of a bucket, in one answer."""
-
 RECEIPTS_AT_ONCE: Final = 64
 """Receipts of a block written as JSON in one turn of the loop, about 1 ms: votes come between (J16)."""
 
@@ -96,27 +92,6 @@ class Wait(_Params, frozen=True):
     tx_id: Hash
     valid_until_ms: Millis | None = None
     timeout_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_DEFAULT
-
-
-class Group(_Params, frozen=True):
-    """One group of the state."""
-
-    group: Annotated[bytes, Meta(min_length=1, max_length=STATE_KEY_BYTES_MAX)]
-
-
-class Nodes(_Params, frozen=True):
-    """Neighbours on one level of the state tree; level 0 are the buckets."""
-
-    level: Annotated[int, Meta(ge=0, le=DEPTH_MAX)]
-    first: Annotated[int, Meta(ge=0, lt=1 << DEPTH_MAX)]
-    count: Annotated[int, Meta(ge=1, le=STATE_NODES_MAX)]
-
-
-class Bucket(_Params, frozen=True):
-    """One bucket of the state; `after` continues a list that was cut."""
-
-    bucket: Annotated[int, Meta(ge=0, lt=1 << DEPTH_MAX)]
-    after: Annotated[bytes, Meta(max_length=STATE_KEY_BYTES_MAX)] = b""
 
 
 class Ask(_Params, frozen=True):
@@ -497,29 +472,6 @@ async def _chain_results(scope: Scope, params: AtHeight) -> Json:
     }
 
 
-async def _state_nodes(scope: Scope, params: Nodes) -> Json:
-    height, hashes = scope.backend.state_nodes(params.level, params.first, params.count)
-    return {"height": decimal_text(height), "hashes": hex_text(hashes)}
-
-
-async def _state_bucket(scope: Scope, params: Bucket) -> Json:
-    height, listing = scope.backend.state_bucket(params.bucket)
-    names = [group for group in listing if group > params.after]
-    return {
-        "height": decimal_text(height),
-        "groups": [[hex_text(group), hex_text(listing[group])] for group in names[:STATE_NODES_MAX]],
-        "more": len(names) > STATE_NODES_MAX,
-    }
-
-
-async def _state_group(scope: Scope, params: Group) -> Json:
-    height, items = scope.backend.state_group(params.group)
-    return {
-        "height": decimal_text(height),
-        "items": [[hex_text(item), hex_text(value)] for item, value in items.items()],
-    }
-
-
 CORE_METHODS: Final = (
     Method(
         name="rpc.discover", params=Nothing, handle=_discover, en="This interface as OpenRPC.", reads=False, cost=20
@@ -584,11 +536,27 @@ CORE_METHODS: Final = (
     Method(
         name="chain_results", params=AtHeight, handle=_chain_results, en="What executing a height gave here.", cost=2
     ),
-    Method(name="state_nodes", params=Nodes, handle=_state_nodes, en="Hashes of the applied state's tree.", cost=10),
     Method(
-        name="state_bucket", params=Bucket, handle=_state_bucket, en="A bucket's groups with their hashes.", cost=20
+        name="state_nodes",
+        params=comparing.Nodes,
+        handle=comparing.state_nodes,
+        en="Hashes of the applied state's tree.",
+        cost=10,
     ),
-    Method(name="state_group", params=Group, handle=_state_group, en="A group's items, without a proof.", cost=5),
+    Method(
+        name="state_bucket",
+        params=comparing.Bucket,
+        handle=comparing.state_bucket,
+        en="A bucket's groups with their hashes.",
+        cost=20,
+    ),
+    Method(
+        name="state_group",
+        params=comparing.Group,
+        handle=comparing.state_group,
+        en="A group's items, without a proof.",
+        cost=5,
+    ),
     Method(
         name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move.", cost=10
     ),

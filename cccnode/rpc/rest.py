@@ -28,6 +28,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "chain_header": "/v1/headers/{height}",
     "chain_block": "/v1/blocks/{height}",
     "chain_results": "/v1/results/{height}",
+    "chain_light": "/v1/light",
     "chain_validators": "/v1/validators",
     "events_proof": "/v1/blocks/{height}/proof",
     "tx_get": "/v1/transactions/{tx_id}",

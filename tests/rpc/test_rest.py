@@ -31,8 +31,9 @@ def test_paths() -> None:
 
 def test_routes_find_their_own_path() -> None:
     """Each path leads to its method and gives the texts in it; others lead nowhere."""
-    routes = Routes(method_table(CITY).values())
-    for route in route_table(method_table(CITY).values()):
+    table = method_table(CITY)
+    routes = Routes(table.values())
+    for route in route_table(table.values()):
         found = routes.find(route.path.replace("{", "").replace("}", "%20"))
         assert found
         assert (route, {name: name + " " for name in route.names}) == found
