@@ -7,8 +7,8 @@ import pytest
 
 from cccnode.config import RpcSection
 from cccnode.crypto.proofs import DEPTH_MAX
-from cccnode.rpc.dispatch import Dispatcher
 from cccnode.rpc.comparing import STATE_NODES_MAX
+from cccnode.rpc.dispatch import Dispatcher
 from tests.support.fake_node import FakeNode
 
 ZERO = "0x" + "00" * 32
