@@ -34,6 +34,10 @@ LOOPBACK: Final = "127.0.0.1"
 Text = Annotated[str, Meta(max_length=256)]
 Address = Annotated[str, Meta(max_length=256, pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[0-9]{1,5}$")]
 """`host:port`; an IPv6 host stands in brackets."""
+Network = Annotated[str, Meta(max_length=64, pattern=r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$")]
+"""An address or a network such as `10.0.0.0/8`."""
+ApiKey = Annotated[str, Meta(max_length=160, pattern=r"^[\w.-]{1,64}:[0-9a-f]{64}:[1-9][0-9]{0,8}$")]
+"""`name:SHA-256 of the key in hexadecimal:units a second`."""
 Keeping = Annotated[str, Meta(max_length=32, pattern=KEEP_PATTERN)]
 """How long something is kept."""
 Contact = Annotated[str, Meta(max_length=336, pattern=r"^[0-9a-f]{64}@(\[[0-9a-fA-F:]+\]|[^\s:\[\]@]+):[0-9]{1,5}$")]
@@ -87,6 +91,24 @@ class RpcSection(_Section, frozen=True, kw_only=True):
     """One request on a WebSocket; larger ones go by POST."""
     socket_idle_ms: Annotated[int, Meta(ge=100, le=86_400_000)] = 600_000
     """A WebSocket that asks nothing and listens to nothing for so long is closed."""
+    connections_per_address_max: Annotated[int, Meta(ge=1, le=65_536)] = 128
+    """Connections of one address at the same time."""
+    units_per_s: Annotated[int, Meta(ge=1, le=10**9)] = 2_000
+    """What one address may take, in cost units a second: about 0.1 ms each; every method has a cost."""
+    burst_s: Annotated[int, Meta(ge=1, le=3600)] = 10
+    """So many seconds' worth of units a client that rested may take at once."""
+    loopback_limited: bool = False
+    """Whether these limits hold for programs on this machine too, when they come through no proxy."""
+    trusted_proxies: Annotated[tuple[Network, ...], Meta(max_length=64)] = ()
+    """Reverse proxies whose X-Forwarded-For is believed; nobody else's is."""
+    api_keys: Annotated[tuple[ApiKey, ...], Meta(max_length=1024)] = ()
+    """`name:SHA-256 of the key:units a second`: who sends that key in X-API-Key has a bucket of its own."""
+    cors_origins: Annotated[tuple[Text, ...], Meta(max_length=64)] = ()
+    """Web sites whose pages may use this node, such as `https://city.example`; `*` is every site."""
+    tls_cert: Text = ""
+    """PEM file with the certificate chain; read again when it changes.  Without it the port speaks plain HTTP."""
+    tls_key: Text = ""
+    """PEM file with its key, not encrypted."""
 
 
 class OpsSection(_Section, frozen=True, kw_only=True):
@@ -367,6 +389,8 @@ def _why(error: msgspec.ValidationError) -> str:
         return str(error)
     if "blocks)" in str(error):
         return "must read all, an age such as 30d 12h 10m 90s, or 5000 blocks"
+    if "{64}:[1-9]" in str(error):
+        return "must read name:SHA-256 of the key in hexadecimal:units a second"
     return "must read key@host:port" if "@(" in str(error) else "must read host:port"
 
 
@@ -382,12 +406,25 @@ def _cross_checks(config: Config) -> list[str]:
             problems.append(f"p2p.advertise = {address!r}: others cannot dial that")
     if not _is_loopback(split_address(config.ops.listen)[0]):
         problems.append(f"ops.listen = {config.ops.listen!r}: health and metrics are served on loopback only")
+    problems += _rpc_checks(config.rpc)
     used: dict[int, str] = {}
     for key, address in listening.items():
         port = split_address(address)[1]
         if port and port in used:
             problems.append(f"{key} and {used[port]} use the same port {port}")
         used[port] = key
+    return problems
+
+
+def _rpc_checks(rpc: RpcSection) -> list[str]:
+    problems = []
+    for text in rpc.trusted_proxies:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            problems.append(f"rpc.trusted_proxies: {error}")
+    if bool(rpc.tls_cert) != bool(rpc.tls_key):
+        problems.append("rpc.tls_cert and rpc.tls_key are given together")
     return problems
 
 

@@ -5,6 +5,7 @@ A fault of the caller becomes a named error; a fault of ours is logged with its 
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
@@ -26,6 +27,25 @@ _UNKNOWN: Final = "unknown"
 """Label for methods that do not exist: labels come from our table only."""
 
 
+def _free(_units: int) -> None:
+    """Nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who sends a request."""
+
+    connection: Connection | None = None
+    """The WebSocket over which it came."""
+    charge: Callable[[int], None] = _free
+    """Takes cost units out of its bucket; raises `rpc/RATE_LIMITED` when that is empty."""
+
+
+NOBODY: Final = Asker()
+SOCKET_CALL_UNITS: Final = 5
+"""Cost of a call that only a socket has."""
+
+
 class Dispatcher:
     """Answers JSON-RPC for one backend."""
 
@@ -42,7 +62,7 @@ class Dispatcher:
         self._count: Counter = backend.metrics.rpc_requests
         self._on_failure = on_failure
 
-    async def answer(self, body: bytes, connection: Connection | None = None) -> bytes | None:
+    async def answer(self, body: bytes, asker: Asker = NOBODY) -> bytes | None:
         """The answer to one request text; None when nothing is to be answered (notifications only)."""
         try:
             request = parse(body)
@@ -50,29 +70,29 @@ class Dispatcher:
             self._record(_UNKNOWN, error.spec.name)
             return envelopes.encode(envelopes.failure(None, error))
         deadline = self._deadline()
-        given = [await self._answer_one(call, deadline, connection) for call in request.calls]
+        given = [await self._answer_one(call, deadline, asker) for call in request.calls]
         answers = [answer for answer in given if answer is not None]
         if not answers:
             return None
         return envelopes.encode(answers if request.batch else answers[0])
 
-    async def _answer_one(self, call: Call | BadCall, deadline: float, connection: Connection | None) -> Json | None:
+    async def _answer_one(self, call: Call | BadCall, deadline: float, asker: Asker) -> Json | None:
         if isinstance(call, BadCall):
             self._record(_UNKNOWN, call.fault.spec.name)
             return envelopes.failure(None, call.fault)
         try:
-            value = await self._recorded(call.method, lambda: decode_params(call.params), deadline, connection)
+            value = await self._recorded(call.method, lambda: decode_params(call.params), deadline, asker)
         except Fault as error:
             return envelopes.failure(call.id, error) if call.answer else None
         return envelopes.result(call.id, value) if call.answer else None
 
-    async def read(self, name: str, params: Callable[[], Json]) -> Json:
+    async def read(self, name: str, params: Callable[[], Json], asker: Asker = NOBODY) -> Json:
         """What a method of the table answers; `params` gives its parameters and may raise `ValueFault`.
 
         Raises:
             Fault: what the method has to say, or `rpc/INVALID_PARAMS`, or `rpc/INTERNAL`.
         """
-        return await self._recorded(name, params, self._deadline())
+        return await self._recorded(name, params, self._deadline(), asker)
 
     def document(self) -> Json:
         """The OpenRPC document of this node."""
@@ -85,22 +105,21 @@ class Dispatcher:
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._limits.wait_ms_max / 1000
 
-    async def _recorded(
-        self, name: str, params: Callable[[], Json], deadline: float, connection: Connection | None = None
-    ) -> Json:
+    async def _recorded(self, name: str, params: Callable[[], Json], deadline: float, asker: Asker) -> Json:
         known = name if name in self.methods or name in self.socket_calls else _UNKNOWN
         try:
-            if connection is not None and name in self.socket_calls:
-                value = await self.socket_calls[name](connection, params())
+            if asker.connection is not None and name in self.socket_calls:
+                asker.charge(SOCKET_CALL_UNITS)
+                value = await self.socket_calls[name](asker.connection, params())
             else:
-                value = await self._carry_out(name, params, deadline)
+                value = await self._carry_out(name, params, deadline, asker)
         except Fault as error:
             self._record(known, error.spec.name)
             raise
         self._record(known, "ok")
         return value
 
-    async def _carry_out(self, name: str, given: Callable[[], Json], deadline: float) -> Json:
+    async def _carry_out(self, name: str, given: Callable[[], Json], deadline: float, asker: Asker) -> Json:
         method = self.methods.get(name)
         if method is None:
             raise self._no_method(name)
@@ -110,6 +129,7 @@ class Dispatcher:
 
         try:
             params = method.read(given())
+            asker.charge(method.units(params))
             scope = Scope(
                 backend=self._backend,
                 wait=wait,

@@ -134,6 +134,10 @@ class Method:
     cost: int = 1
     """Units of the caller's bucket: about 0.1 ms of the node each."""
 
+    def units(self, params: Any) -> int:
+        """What a call costs: so many transactions are so many calls."""
+        return self.cost + (2 * len(params.transactions) if isinstance(params, ManyTransactions) else 0)
+
     def read(self, value: Json) -> Any:
         """Typed parameters out of JSON.  Raises `ValueFault`."""
         return reader(self.params)(value)

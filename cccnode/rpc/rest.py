@@ -44,6 +44,9 @@ _PATHS: Final[Mapping[str, str]] = {
 }
 _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
     errors.RPC_BUSY: 503,
+    errors.RPC_RATE_LIMITED: 429,
+    errors.RPC_KEY_UNKNOWN: 401,
+    errors.RPC_ORIGIN: 403,
     errors.RPC_INTERNAL: 500,
     errors.NO_STATE: 503,
     errors.POOL_NOT_READY: 503,
@@ -63,6 +66,8 @@ _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
 _OTHERWISE: Final = 400
 _MEANINGS: Final[Mapping[int, str]] = {
     400: "A parameter is wrong, or a rule of the node says no.",
+    401: "The API key is unknown.",
+    403: "Not for pages of that web site.",
     404: "There is no such thing here.",
     405: "Another verb.",
     408: "Not in time.",

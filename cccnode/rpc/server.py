@@ -6,6 +6,7 @@ how long a body may take to arrive.  Every refusal is a JSON-RPC error with a na
 
 import asyncio
 import errno
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,14 @@ from cccnode.config import OpsSection, RpcSection, split_address
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import Backend
 from cccnode.rpc.copies import BACKUP_PATH, Copier, send_copy
-from cccnode.rpc.dispatch import Dispatcher, OnFailure
+from cccnode.rpc.dispatch import Asker, Dispatcher, OnFailure
 from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH
 from cccnode.rpc.downloads import Downloads
+from cccnode.rpc.gate import Bucket, Gate, rate_headers, retry_after
 from cccnode.rpc.health import Health
 from cccnode.rpc.incidents import INCIDENT_PATH, Incidents, send_incident
+from cccnode.rpc.listening import Certificate, Doorkeeper
+from cccnode.rpc.origins import Origins
 from cccnode.rpc.photos import SNAPSHOT_PATH, Photographer, send_snapshot
 from cccnode.rpc.rest import PREFIX, PROBLEM_TYPE, Routes, parameters, problem, status_of
 from cccnode.rpc.sockets import SOCKET_PATH, Connection, Sockets
@@ -31,6 +35,10 @@ from cccnode.types.errors import Fault, fault
 RPC_PATH: Final = "/rpc"
 _LINGER_S: Final = 1.0
 """How long a refused client may go on sending before the link closes, so that it sees why; also the end of a stop."""
+PAGE_UNITS: Final = 10
+"""Cost of a document or a file."""
+UNIT_BYTES: Final = 64 * 1024
+"""Bytes of a request that cost one unit."""
 _JSON: Final = "application/json"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _USAGE: Final = "POST /rpc (JSON-RPC 2.0), GET /ws, /v1/..., /openrpc.json, /openapi.json or /genesis.json"
@@ -63,7 +71,6 @@ class RpcServer:
         self.sockets = Sockets(self, rpc)
         self._routes = Routes(self.dispatcher.methods.values())
         self.pages: dict[tuple[str, str], Page] = {
-            ("GET", SOCKET_PATH): self.sockets.serve,
             ("GET", OPENRPC_PATH): self._openrpc,
             ("GET", OPENAPI_PATH): self._openapi,
         }
@@ -72,6 +79,13 @@ class RpcServer:
         self._incidents, self._photographer, self._copier = incidents, photographer, copier
         self._metrics = backend.metrics
         self._limits = rpc
+        self._gate = Gate(rpc, lambda: asyncio.get_running_loop().time())
+        self._origins = Origins(rpc.cors_origins)
+        self._on_failure = on_failure
+        self.door: Doorkeeper | None = None
+        """Whoever is connected to the public port."""
+        self.certificate: Certificate | None = None
+        """Its TLS identity, when it has one."""
         self._ops = ops
         self._answering = 0
         self._inflight_bytes = 0
@@ -83,24 +97,46 @@ class RpcServer:
         Raises:
             Fault: `home/PORT_IN_USE` naming the address.
         """
-        self.rpc_address = await self._listen(self._rpc_page, self._limits.listen)
+        self.rpc_address = await self._listen(self._public(), self._limits.listen, tls=self._start_tls())
         if self._ops is not None:
-            self.ops_address = await self._listen(self._ops_page, self._ops.listen)
+            ops = web.Server(self._ops_page, auto_decompress=False, access_log=None, lingering_time=_LINGER_S)
+            self.ops_address = await self._listen(ops, self._ops.listen)
 
     async def stop(self) -> None:
         """Stop listening; requests being answered are cancelled after a moment."""
+        if self.certificate is not None:
+            self.certificate.stop()
         await self.sockets.stop()
         while self._runners:
             await self._runners.pop().cleanup()
 
-    async def _listen(self, page: Page, address: str) -> str:
-        server = web.Server(page, auto_decompress=False, access_log=None, lingering_time=_LINGER_S)
+    def _public(self) -> Doorkeeper:
+        self.door = Doorkeeper(
+            self._rpc_page,
+            per_address_max=self._limits.connections_per_address_max,
+            first_request_s=self._limits.read_timeout_ms / 1000,
+            is_free=self._gate.free_of_limits,
+            auto_decompress=False,
+            lingering_time=_LINGER_S,
+        )
+        return self.door
+
+    def _start_tls(self) -> ssl.SSLContext | None:
+        """Raises `rpc/TLS_FILES`."""
+        if not self._limits.tls_cert:
+            return None
+        files = Path(self._limits.tls_cert), Path(self._limits.tls_key)
+        self.certificate = Certificate(*files, on_failure=self._on_failure)
+        self.certificate.start()
+        return self.certificate.context
+
+    async def _listen(self, server: web.Server, address: str, *, tls: ssl.SSLContext | None = None) -> str:
         runner = web.ServerRunner(server, shutdown_timeout=_LINGER_S)
         await runner.setup()
         self._runners.append(runner)
         host, port = split_address(address)
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             await self.stop()
             if error.errno == errno.EADDRINUSE:
@@ -112,58 +148,84 @@ class RpcServer:
     # -- the public port ---------------------------------------------------------------------------------------------
 
     async def _rpc_page(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.door is not None:
+            self.door.heard(request.protocol)
+        bucket = None
         try:
-            if request.path == RPC_PATH and request.method == "POST":
-                return await self._rpc(request)
-            page = self.pages.get((request.method, request.path))
-            if page is not None:
-                return await page(request)
-            if request.method == "GET" and self.downloads.has(request.path):
-                return await self.downloads.send(request)
+            if request.method == "OPTIONS":
+                response: web.StreamResponse = self._origins.preflight(request)
+            else:
+                bucket = self._gate.bucket(request)
+                self._gate.take(bucket, 0)
+                response = await self._page(request, bucket)
         except Fault as refusal:
-            return _refuse(refusal)
-        if request.path.startswith(PREFIX):
-            return await self._rest(request)
-        return _refuse(fault(errors.RPC_HTTP, method=request.method, path=request.path[:64], usage=_USAGE))
+            response = _refuse_rest(refusal) if request.path.startswith(PREFIX) else _refuse(refusal)
+            if refusal.spec is errors.RPC_RATE_LIMITED:
+                response.headers["Retry-After"] = retry_after(refusal)
+        if not response.prepared:
+            response.headers.update({**rate_headers(bucket), **self._origins.headers(request)})
+        return response
 
-    async def _rpc(self, request: web.BaseRequest) -> web.StreamResponse:
-        """`POST /rpc`.  Raises `Fault` for what is refused before JSON-RPC."""
+    async def _page(self, request: web.BaseRequest, bucket: Bucket | None) -> web.StreamResponse:
+        """The answer to one request.  Raises `Fault` for what is refused before JSON-RPC."""
+        what = (request.method, request.path)
+        if what == ("POST", RPC_PATH):
+            return await self._rpc(request, bucket)
+        if what == ("GET", SOCKET_PATH):
+            self._origins.check(request)
+            return await self.sockets.serve(request, bucket)
+        page = self.pages.get(what)
+        if page is not None:
+            self._gate.take(bucket, PAGE_UNITS)
+            return await page(request)
+        if request.method == "GET" and self.downloads.has(request.path):
+            self._gate.take(bucket, PAGE_UNITS)
+            return await self.downloads.send(request)
+        if request.path.startswith(PREFIX):
+            return await self._rest(request, bucket)
+        raise fault(errors.RPC_HTTP, method=request.method, path=request.path[:64], usage=_USAGE)
+
+    async def _rpc(self, request: web.BaseRequest, bucket: Bucket | None) -> web.StreamResponse:
+        """`POST /rpc`."""
         if "Content-Encoding" in request.headers:
             raise fault(errors.RPC_HTTP, usage="send the body without Content-Encoding")
         body = bytearray()
         with self._turn():
             try:
                 await self._read(request, body)
-                answer = await self.dispatcher.answer(bytes(body))
+                self._gate.take(bucket, _weight(body))
+                answer = await self.dispatcher.answer(bytes(body), self._asker(bucket))
             finally:
                 self._inflight_bytes -= len(body)
         if answer is None:
             return web.Response(status=204)
         return web.Response(body=answer, content_type=_JSON)
 
-    async def answer(self, body: bytes, connection: Connection | None = None) -> bytes | None:
+    def _asker(self, bucket: Bucket | None, connection: Connection | None = None) -> Asker:
+        return Asker(connection=connection, charge=lambda units: self._gate.take(bucket, units))
+
+    async def answer(self, body: bytes, connection: Connection) -> bytes | None:
         """The answer to one text of a WebSocket, within the same limits as a body."""
         try:
+            self._gate.take(connection.bucket, _weight(body))
             with self._turn():
-                return await self.dispatcher.answer(body, connection)
+                return await self.dispatcher.answer(body, self._asker(connection.bucket, connection))
         except Fault as refusal:
             return envelopes.encode(envelopes.failure(None, refusal))
 
-    async def _rest(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _rest(self, request: web.BaseRequest, bucket: Bucket | None) -> web.StreamResponse:
         """`GET /v1/...`."""
-        try:
-            found = self._routes.find(request.rel_url.raw_path)
-            if found is None:
-                raise fault(errors.NOT_FOUND, path=request.path[:64])
-            if request.method != "GET":
-                raise fault(errors.RPC_HTTP, method=request.method, usage="GET")
-            route, texts = found
-            query = list(request.query.items())
-            with self._turn():
-                value = await self.dispatcher.read(route.method.name, lambda: parameters(route, texts, query))
-        except Fault as error:
-            status = status_of(error.spec)
-            return web.Response(body=envelopes.encode(problem(error)), content_type=PROBLEM_TYPE, status=status)
+        found = self._routes.find(request.rel_url.raw_path)
+        if found is None:
+            raise fault(errors.NOT_FOUND, path=request.path[:64])
+        if request.method != "GET":
+            raise fault(errors.RPC_HTTP, method=request.method, usage="GET")
+        route, texts = found
+        query = list(request.query.items())
+        with self._turn():
+            value = await self.dispatcher.read(
+                route.method.name, lambda: parameters(route, texts, query), self._asker(bucket)
+            )
         return web.Response(body=envelopes.encode(value), content_type=_JSON)
 
     async def _openrpc(self, _request: web.BaseRequest) -> web.StreamResponse:
@@ -236,6 +298,17 @@ class RpcServer:
                 return _refuse(fault(errors.RPC_HTTP, path=request.path[:64], usage=_OPS_USAGE))
 
 
+def _weight(body: bytes | bytearray) -> int:
+    """Cost units of reading a request, whatever it asks."""
+    return 1 + len(body) // UNIT_BYTES
+
+
+def _refuse_rest(refusal: Fault) -> web.Response:
+    """A refusal or an error of `GET /v1/...`: RFC 9457."""
+    status = status_of(refusal.spec)
+    return web.Response(body=envelopes.encode(problem(refusal)), content_type=PROBLEM_TYPE, status=status)
+
+
 def _refuse(refusal: Fault) -> web.Response:
     """A refusal before JSON-RPC: the usual envelope, with the HTTP status that proxies understand; the link closes."""
     response = web.Response(
@@ -243,5 +316,6 @@ def _refuse(refusal: Fault) -> web.Response:
         content_type=_JSON,
         status=status_of(refusal.spec),
     )
-    response.force_close()
+    if refusal.spec is not errors.RPC_RATE_LIMITED:
+        response.force_close()
     return response

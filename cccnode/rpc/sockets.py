@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from cccnode.config import RpcSection
+from cccnode.rpc.gate import Bucket
 from cccnode.rpc.values import Json
 from cccnode.types import errors
 from cccnode.types.errors import fault
@@ -27,9 +28,11 @@ _SEND_TIMEOUT_S: Final = 20.0
 class Connection:
     """One client that stays."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        """Wrap an open socket."""
+    def __init__(self, socket: web.WebSocketResponse, bucket: Bucket | None = None) -> None:
+        """Wrap an open socket of the client with this bucket."""
         self._socket = socket
+        self.bucket = bucket
+        """What it may take of the node; None: nothing is counted."""
         self.on_close: list[Callable[[], None]] = []
         """Called once each when the client has gone."""
 
@@ -63,7 +66,7 @@ SocketCall = Callable[[Connection, Json], Awaitable[Json]]
 class Answerer(Protocol):
     """Answers one JSON-RPC text."""
 
-    async def answer(self, body: bytes, connection: Connection | None = None) -> bytes | None:
+    async def answer(self, body: bytes, connection: Connection) -> bytes | None:
         """The answer; None when there is nothing to say."""
 
 
@@ -77,7 +80,7 @@ class Sockets:
         self.open: set[Connection] = set()
         """Clients now."""
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest, bucket: Bucket | None = None) -> web.StreamResponse:
         """Talk with one client until it goes.
 
         Raises:
@@ -91,7 +94,7 @@ class Sockets:
         if not socket.can_prepare(request):
             raise fault(errors.RPC_HTTP, usage="GET /ws is for WebSocket clients")
         await socket.prepare(request)
-        connection = Connection(socket)
+        connection = Connection(socket, bucket)
         self.open.add(connection)
         try:
             await self._converse(socket, connection)
