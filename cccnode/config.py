@@ -81,6 +81,8 @@ class RpcSection(_Section, frozen=True, kw_only=True):
     """Requests being answered at the same time, not counting those that only wait."""
     waiters_max: Annotated[int, Meta(ge=1, le=65_536)] = 1024
     """Calls of tx_wait at the same time."""
+    streams_max: Annotated[int, Meta(ge=1, le=65_536)] = 512
+    """Readers of GET /v1/events at the same time: streams, and pages that wait."""
     wait_ms_max: Annotated[int, Meta(ge=100, le=600_000)] = 60_000
     """The longest wait of one request."""
     read_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000

@@ -57,6 +57,7 @@ class Metrics:
 
         self.rpc_requests = counter("rpc_requests_total", "Calls by method and outcome", "method", "outcome")
         self.rpc_seconds = histogram("rpc_request_seconds", "Time to answer one HTTP request")
+        self.rpc_streams = gauge("rpc_streams", "Readers of GET /v1/events now")
         self.rpc_waiting = gauge("rpc_waiting", "Calls of tx_wait that wait now")
 
     def identify(self, *, version: str, chain: str, node: str) -> None:

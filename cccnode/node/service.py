@@ -115,7 +115,8 @@ class Service:
         self._prover = Prover(replica.store, self._pruned)
         self.pruning: Pruning | None = None
         """Set by whoever assembles a node that prunes."""
-        replica.decided_hooks.append(lambda _: self._prover.wake())
+        replica.decided_hooks.append(lambda _: self._wake())
+        self._next_block = asyncio.Event()
         self._organisation, self._registered, self._data = organisation, registered, data
         since = replica.store.meta(RECEIPTS_FROM)
         self._receipts_from = 0 if since is None else decode_trusted(int, since)
@@ -286,6 +287,26 @@ class Service:
         refusal.values["ask"] = ", ".join(known[:KEEPERS_SHOWN]) or "an archive node"
         return refusal
 
+    def receipts_from(self) -> int:
+        """See `Backend`."""
+        return self._replica.store.receipts_from
+
+    async def wait_applied(self, height: int, timeout_ms: int) -> int:
+        """See `Backend`."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self.applied_height() <= height:
+                    await self._next_block.wait()
+        except TimeoutError:
+            pass
+        return self.applied_height()
+
+    def _wake(self) -> None:
+        """A block was executed."""
+        self._prover.wake()
+        self._next_block.set()
+        self._next_block = asyncio.Event()
+
     def record(self) -> EpochRecord:
         """See `Backend`."""
         return self._replica.record
@@ -339,18 +360,19 @@ class Service:
     def state_nodes(self, level: int, first: int, count: int) -> tuple[int, bytes]:
         """See `Backend`."""
         state = self._replica.store.state
-        return self._applied_height(), state.nodes(min(level, state.depth), first, count)
+        return self.applied_height(), state.nodes(min(level, state.depth), first, count)
 
     def state_bucket(self, bucket: int) -> tuple[int, Mapping[bytes, bytes]]:
         """See `Backend`."""
         state = self._replica.store.state
-        return self._applied_height(), state.listing(bucket) if bucket >> state.depth == 0 else {}
+        return self.applied_height(), state.listing(bucket) if bucket >> state.depth == 0 else {}
 
     def state_group(self, group: bytes) -> tuple[int, Mapping[bytes, bytes]]:
         """See `Backend`."""
-        return self._applied_height(), self._replica.store.state.group(group)
+        return self.applied_height(), self._replica.store.state.group(group)
 
-    def _applied_height(self) -> int:
+    def applied_height(self) -> int:
+        """See `Backend`."""
         applied = self._replica.store.applied
         assert applied is not None, "a running node has a state"
         return applied.height

@@ -158,6 +158,18 @@ class Stateless:
         """See `Backend`."""
         _no_state()
 
+    def applied_height(self) -> int:
+        """See `Backend`."""
+        _no_state()
+
+    def receipts_from(self) -> int:
+        """See `Backend`."""
+        _no_state()
+
+    async def wait_applied(self, height: int, timeout_ms: int) -> int:
+        """See `Backend`."""
+        _no_state()
+
     def state(self) -> StateView:
         """See `Backend`."""
         _no_state()

@@ -167,6 +167,16 @@ _FIELDS: Final = record(
         "signatures": items(HEX),
     }
 )
+_EVENT: Final = record(
+    {
+        "cursor": TEXT,
+        "height": DECIMAL,
+        "tx_id": maybe(HASH),
+        "module": TEXT,
+        "name": TEXT,
+        "fields": {"type": "array"},
+    }
+)
 _SUBMITTED: Final = record({"tx_id": HASH})
 
 
@@ -206,6 +216,8 @@ def _build(schemas: Schemas) -> dict[str, Schema]:
         "net_peers": _PEERS,
         "node_doctor": _doctor(schemas),
         "evidence_waiting": _evidence(),
+        "events_read": record({"events": items(_EVENT), "next": TEXT, "head": DECIMAL}),
+        "events_head": record({"head": TEXT, "oldest": TEXT}),
         **_proofs(),
         **_state(),
     }

@@ -243,6 +243,15 @@ class Backend(Protocol):
     def receipts(self, height: int) -> Sequence[bytes] | None:
         """Canonical receipts of an applied block, in order; None above it.  Raises `storage/PRUNED`."""
 
+    def applied_height(self) -> int:
+        """The last executed block."""
+
+    def receipts_from(self) -> int:
+        """The lowest height whose receipts are kept."""
+
+    async def wait_applied(self, height: int, timeout_ms: int) -> int:
+        """The applied height once it is above `height`, or after the time.  Must be cancellable."""
+
     def record(self) -> EpochRecord:
         """The record of the current epoch."""
 

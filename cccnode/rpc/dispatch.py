@@ -4,7 +4,8 @@ A fault of the caller becomes a named error; a fault of ours is logged with its 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -15,6 +16,7 @@ from cccnode.config import RpcSection
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import DECIDED, Backend, TxStatus
 from cccnode.rpc.documents import Table, openapi, openrpc
+from cccnode.rpc.events import EventLog
 from cccnode.rpc.methods import Method, Scope, Wait, method_table
 from cccnode.rpc.requests import BadCall, Call, decode_params, parse
 from cccnode.rpc.sockets import Connection, SocketCall
@@ -57,8 +59,9 @@ class Dispatcher:
         self._table = Table(self.methods)
         self._backend = backend
         self._limits = limits
+        self.events = EventLog(backend)
         self.waiting = 0
-        """Calls of tx_wait that wait now."""
+        """Calls that wait now."""
         self._count: Counter = backend.metrics.rpc_requests
         self._on_failure = on_failure
 
@@ -135,6 +138,8 @@ class Dispatcher:
                 wait=wait,
                 left_ms=lambda wanted: min(wanted, _left_ms(deadline)),
                 describe=self.document,
+                events=self.events,
+                turn=self._turn,
             )
             return await method.handle(scope, params)
         except ValueFault as error:
@@ -158,19 +163,25 @@ class Dispatcher:
         Raises:
             Fault: `rpc/BUSY` at once, or `rpc/WAIT_TIMEOUT` when nothing was decided in time.
         """
-        if self.waiting >= self._limits.waiters_max:
-            raise fault(errors.RPC_BUSY, waiting=self.waiting)
         left_ms = _left_ms(deadline)
-        self.waiting += 1
-        backend.metrics.rpc_waiting.set(self.waiting)
-        try:
+        with self._turn():
             status = await backend.wait(params.tx_id, params.valid_until_ms, min(params.timeout_ms, left_ms))
-        finally:
-            self.waiting -= 1
-            backend.metrics.rpc_waiting.set(self.waiting)
         if status.phase not in DECIDED:
             raise fault(errors.WAIT_TIMEOUT, tx_id=params.tx_id, state=str(status.phase))
         return status
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One of the calls that wait."""
+        if self.waiting >= self._limits.waiters_max:
+            raise fault(errors.RPC_BUSY, waiting=self.waiting)
+        self.waiting += 1
+        self._backend.metrics.rpc_waiting.set(self.waiting)
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self._backend.metrics.rpc_waiting.set(self.waiting)
 
     def _record(self, method: str, outcome: str) -> None:
         self._count.labels(method, outcome).inc()

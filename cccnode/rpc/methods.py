@@ -6,6 +6,7 @@ A handler gets the backend and its checked parameters and returns JSON values ma
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -20,7 +21,7 @@ from cccnode.ledger.module import Query
 from cccnode.ledger.receipts import decode_receipt, outcome_of
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
-from cccnode.rpc import comparing, envelopes, proving
+from cccnode.rpc import comparing, envelopes, events, proving
 from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, StoredTransaction, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
 from cccnode.types import errors
@@ -116,6 +117,9 @@ class Scope:
     """How long a call may wait of what it asks for: all calls of a request share its time."""
     describe: Callable[[], Json]
     """The OpenRPC document of this node."""
+    events: events.EventLog
+    turn: Callable[[], AbstractContextManager[None]]
+    """Held while a call waits: so many may; raises `rpc/BUSY`."""
 
 
 Handler = Callable[[Scope, Any], Awaitable[Json]]
@@ -563,6 +567,16 @@ CORE_METHODS: Final = (
     ),
     Method(
         name="node_doctor", params=Ask, handle=_node_doctor, en="Why the chain, or this node, does not move.", cost=10
+    ),
+    Method(
+        name="events_read",
+        params=events.EventsPage,
+        handle=events.events_read,
+        en="Events behind a cursor, in order.",
+        cost=10,
+    ),
+    Method(
+        name="events_head", params=Nothing, handle=events.events_head, en="Cursors of the newest and the oldest event."
     ),
     Method(
         name="evidence_waiting",

@@ -57,6 +57,7 @@ _STATUS_OF: Final[Mapping[ErrorSpec, int]] = {
     errors.NOT_FOUND: 404,
     errors.NO_HISTORY: 404,
     errors.PRUNED: 410,
+    errors.EVENTS_LAGGED: 410,
     errors.NOT_PROVABLE: 409,
     errors.INCIDENT_BUSY: 503,
     errors.INCIDENT_NOTHING: 409,

@@ -29,6 +29,7 @@ from cccnode.rpc.origins import Origins
 from cccnode.rpc.photos import SNAPSHOT_PATH, Photographer, send_snapshot
 from cccnode.rpc.rest import PREFIX, PROBLEM_TYPE, Routes, parameters, problem, status_of
 from cccnode.rpc.sockets import SOCKET_PATH, Connection, Sockets
+from cccnode.rpc.streams import EVENTS_PATH, EventStreams, SocketEvents
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
 
@@ -68,11 +69,20 @@ class RpcServer:
         self.rpc_address = ""
         """`host:port` really bound."""
         self.ops_address = ""
+        self._origins = Origins(rpc.cors_origins)
+        self.streams = EventStreams(
+            self.dispatcher.events,
+            streams_max=rpc.streams_max,
+            gauge=backend.metrics.rpc_streams,
+            headers=self._origins.headers,
+        )
+        self.dispatcher.socket_calls.update(SocketEvents(self.dispatcher.events).calls)
         self.sockets = Sockets(self, rpc)
         self._routes = Routes(self.dispatcher.methods.values())
         self.pages: dict[tuple[str, str], Page] = {
             ("GET", OPENRPC_PATH): self._openrpc,
             ("GET", OPENAPI_PATH): self._openapi,
+            ("GET", EVENTS_PATH): self.streams.get,
         }
         """Pages of the public port by verb and path; a `Fault` that one raises becomes a refusal."""
         self._health = Health(backend)
@@ -80,7 +90,6 @@ class RpcServer:
         self._metrics = backend.metrics
         self._limits = rpc
         self._gate = Gate(rpc, lambda: asyncio.get_running_loop().time())
-        self._origins = Origins(rpc.cors_origins)
         self._on_failure = on_failure
         self.door: Doorkeeper | None = None
         """Whoever is connected to the public port."""

@@ -287,6 +287,8 @@ async def test_what_needs_a_state_must_wait(tmp_path: Path) -> None:
         lambda: node.header(1),
         lambda: node.block(1),
         lambda: node.receipts(1),
+        node.applied_height,
+        node.receipts_from,
         node.state,
         lambda: node.epoch_ends(0, 1),
         node.newest_anchor,
@@ -302,6 +304,7 @@ async def test_what_needs_a_state_must_wait(tmp_path: Path) -> None:
         node.prove_group(b"g", None, 1),
         node.prove_transaction(identity, 1),
         node.prove_events(1, 1),
+        node.wait_applied(1, 1),
     ):
         with pytest.raises(Fault) as found:
             await promise

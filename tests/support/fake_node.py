@@ -217,6 +217,11 @@ class FakeNode:
     broken: Exception | None = None
     """Raised by status(): our own bug."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    told: dict[int, list[bytes]] = field(default_factory=dict)
+    """Receipts by height, instead of the one that every block has."""
+    kept_from: int = 0
+    """No receipts below this height."""
+    applied: asyncio.Event = field(default_factory=asyncio.Event)
     decide_at_once: bool = False
     """Execute every transaction as soon as it is submitted."""
 
@@ -288,7 +293,38 @@ class FakeNode:
     def receipts(self, height: int) -> Sequence[bytes] | None:
         if not 0 < height <= self.status_now.height:
             return None
+        if height < self.kept_from:
+            raise fault(errors.PRUNED, height=height, earliest=self.kept_from)
+        if height in self.told:
+            return self.told[height]
         return [codec.encode(Receipt(payment()[0], POCKET_EMPTY.code, 1000, ()))]
+
+    def applied_height(self) -> int:
+        return self.status_now.height
+
+    def receipts_from(self) -> int:
+        return self.kept_from
+
+    async def wait_applied(self, height: int, timeout_ms: int) -> int:
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while self.status_now.height <= height:
+                    await self.applied.wait()
+        except TimeoutError:
+            pass
+        return self.status_now.height
+
+    def tell(self, *events: tuple[Any, ...]) -> int:
+        """Execute a block in which each of these events has a transaction of its own."""
+        height = self.status_now.height + 1
+        self.told[height] = [
+            codec.encode(Receipt(height.to_bytes(16, "big") + bytes(12) + i.to_bytes(4, "big"), OK, 1000, (event,)))
+            for i, event in enumerate(events)
+        ]
+        self.status_now = replace(self.status_now, height=height)
+        self.applied.set()
+        self.applied = asyncio.Event()
+        return height
 
     def record(self) -> EpochRecord:
         members = tuple(Validator(f"org{i}", bytes([i]) * 32, (bytes([i + 8]) * 32,)) for i in range(4))
