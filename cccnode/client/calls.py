@@ -9,18 +9,19 @@ import io
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import aiohttp
 import msgspec
 
+from cccnode.client.accounts import Signer
+from cccnode.client.events import Event, EventStream
+from cccnode.client.failures import ClientError, error_from, local_error
 from cccnode.codec import Noun
-from cccnode.crypto.signing import SigningKey
 from cccnode.types import errors
-from cccnode.types.errors import ErrorSpec
 from cccnode.types.limits import RPC_BATCH_MAX, SALT_BYTES
 from cccnode.types.transaction import sign_transaction
 
@@ -39,43 +40,12 @@ _DECODER: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-@dataclass(slots=True, eq=False)
-class ClientError(Exception):
-    """What went wrong, by name.  `client/...` is this side's word, any other name the node's."""
-
-    name: str
-    code: int
-    text: str
-    hint: str
-    retryable: bool = False
-    text_th: str = ""
-    hint_th: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Name, text and details on one line."""
-        shown = ", ".join(f"{key}={value}" for key, value in self.details.items())
-        return f"{self.name}: {self.text}" + (f" ({shown})" if shown else "")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A transaction that a node acknowledged, or refused."""
 
     tx_id: bytes
     error: ClientError | None = None
-
-
-class Signer(Protocol):
-    """An account with the key that acts for it."""
-
-    @property
-    def account(self) -> bytes:
-        """The 20-byte account id."""
-
-    @property
-    def key(self) -> SigningKey:
-        """Its key."""
 
 
 class Client:
@@ -244,6 +214,24 @@ class Client:
             raise local_error(errors.UNREACHABLE, url=url, why=str(error) or "no answer in time") from error
         return size
 
+    def events(
+        self,
+        *,
+        after: str | None = None,
+        module: str | None = None,
+        name: str | None = None,
+        account: str | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Events behind a cursor (`"0"`: all that are kept; None: from now on), each once, also across disconnects.
+
+        Raises:
+            ClientError: `events/LAGGED` when events behind the cursor are no longer kept.
+        """
+        given = {"module": module, "name": name, "account": account}
+        filters = {key: value for key, value in given.items() if value is not None}
+        url = self.url.removesuffix("/rpc") + "/v1/events"
+        return EventStream(url, self._open, after=after, filters=filters).read()
+
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession()
@@ -273,14 +261,6 @@ class Signed:
     tx_id: bytes
     raw: bytes
     valid_until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account with one key."""
-
-    account: bytes
-    key: SigningKey
 
 
 def _payload(body: bytes) -> bytes | io.BytesIO:
@@ -313,24 +293,6 @@ def from_hex(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def error_from(envelope: Any) -> ClientError:
-    """The exception behind a JSON-RPC `error` member; a foreign server's may lack everything but code and message."""
-    if not isinstance(envelope, dict):
-        return local_error(errors.BAD_ANSWER)
-    data = envelope.get("data")
-    data = data if isinstance(data, dict) else {}
-    return ClientError(
-        name=str(data.get("name", "rpc/UNKNOWN")),
-        code=envelope["code"] if isinstance(envelope.get("code"), int) else 0,
-        text=str(envelope.get("message", "")),
-        hint=str(data.get("hint", "")),
-        retryable=data.get("retryable") is True,
-        text_th=str(data.get("text_th", "")),
-        hint_th=str(data.get("hint_th", "")),
-        details=data["details"] if isinstance(data.get("details"), dict) else {},
-    )
-
-
 def _refused(raw: bytes, url: str, http_status: int) -> ClientError:
     """Why a file was not served: a cccnode says it in the usual envelope."""
     try:
@@ -340,20 +302,6 @@ def _refused(raw: bytes, url: str, http_status: int) -> ClientError:
     if isinstance(answer, dict) and "error" in answer:
         return error_from(answer["error"])
     return local_error(errors.BAD_ANSWER, url=url, http_status=http_status)
-
-
-def local_error(spec: ErrorSpec, **details: object) -> ClientError:
-    """This side's word for what went wrong."""
-    return ClientError(
-        name=spec.name,
-        code=spec.code,
-        text=spec.en,
-        hint=spec.remedy,
-        retryable=spec.retryable,
-        text_th=spec.th,
-        hint_th=spec.remedy_th,
-        details=dict(details),
-    )
 
 
 def _sent(result: dict[str, Any]) -> Sent:

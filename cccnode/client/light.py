@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
 from cccnode.card import Card, Checkpoint
-from cccnode.client.calls import Client, ClientError, from_hex, local_error, to_hex, wall_ms
+from cccnode.client.calls import Client, from_hex, to_hex, wall_ms
+from cccnode.client.failures import ClientError, local_error
 from cccnode.codec import DecodeError, Noun, decode
 from cccnode.crypto.verifying import verify_many
 from cccnode.types import errors

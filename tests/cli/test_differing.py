@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cccnode.cli.differing import Search
-from cccnode.client.calls import local_error
+from cccnode.client.failures import local_error
 from cccnode.node.replaying import at_genesis
 from cccnode.types.errors import NOT_FOUND, PRUNED, REPLAY_IMPOSSIBLE, RPC_INTERNAL, ErrorSpec, Fault
 from tests.support.city import demo

@@ -7,7 +7,7 @@ from typing import Any
 
 from cccnode.city import CITY
 from cccnode.client import ClientError
-from cccnode.client.calls import error_from, local_error
+from cccnode.client.failures import error_from, local_error
 from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
