@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,40 +10,16 @@ import pytest
 
 from cccnode.client import Account, Client, ClientError, Sender, sending
 from cccnode.config import RpcSection
-from cccnode.rpc.backend import Phase, Submitted, TxStatus
+from cccnode.rpc.backend import Phase, TxStatus
 from cccnode.rpc.server import RpcServer
 from cccnode.types import errors
-from cccnode.types.errors import Fault, fault
+from cccnode.types.errors import fault
 from tests.support.cutting import cut_line
 from tests.support.fake_node import ACCOUNT, KEY, OTHER, FakeNode, PocketPay
+from tests.support.taking_node import TakingNode
 
 SIGNER = Account(ACCOUNT, KEY)
 PAY = [PocketPay(OTHER, "uccc", 5)]
-
-
-class Node(FakeNode):
-    """Executes what it takes, some time later; remembers what was handed in, and how often."""
-
-    def __init__(self, **fields: Any) -> None:
-        super().__init__(**fields)
-        self.executed: Counter[bytes] = Counter()
-        self.handed_in: Counter[bytes] = Counter()
-        self.refusals: list[Fault | None] = []
-        """For the transactions that come next, in order."""
-
-    def _submit(self, raw: bytes) -> Submitted:
-        self.handed_in[raw] += 1
-        if self.refusals and (refusal := self.refusals.pop(0)) is not None:
-            return b"", refusal
-        known = len(self.raws)
-        tx_id, refused = super()._submit(raw)
-        if refused is None and self.known[tx_id].phase is Phase.EXECUTED:
-            del self.raws[known:]
-            return tx_id, fault(errors.TX_DUPLICATE)
-        if refused is None and tx_id not in self.executed:
-            self.executed[tx_id] += 1
-            asyncio.get_running_loop().call_soon(self.decide, tx_id, raw)
-        return tx_id, refused
 
 
 @asynccontextmanager
@@ -69,7 +44,7 @@ def _sender(addresses: Sequence[str], **more: Any) -> Sender:
 
 async def exactly_once(count: int, *, tasks: int, seed: int) -> int:
     """Many tasks send over a line that is cut at random; how often it was."""
-    node = Node()
+    node = TakingNode()
     async with (
         _serving(node) as (address,),
         cut_line(address, seed=seed, bytes_max=50_000) as line,
@@ -102,7 +77,7 @@ async def test_many_over_lines_that_are_cut() -> None:
 
 async def test_refused() -> None:
     """What no node ever had is refused by name, and not sent again."""
-    node = Node()
+    node = TakingNode()
     node.refusals = [fault(errors.TX_BAD_SIGNATURE)]
     async with _serving(node) as addresses, _sender(addresses) as sender:
         with pytest.raises(ClientError) as refused:
@@ -113,7 +88,7 @@ async def test_refused() -> None:
 
 async def test_retried() -> None:
     """A refusal that may pass is tried again with the same bytes, until the node takes them."""
-    node = Node()
+    node = TakingNode()
     node.refusals = [fault(errors.POOL_FULL), fault(errors.POOL_NOT_READY), None]
     async with _serving(node) as addresses, _sender(addresses) as sender:
         assert (await sender.send(PAY))["state"] == "executed"
@@ -123,7 +98,7 @@ async def test_retried() -> None:
 @pytest.mark.parametrize("word", [errors.POOL_PENDING, errors.TX_DUPLICATE])
 async def test_taken_before(word: errors.ErrorSpec) -> None:
     """A node that says it has the transaction already has it: what came of it is waited for."""
-    node = Node()
+    node = TakingNode()
     async with _serving(node) as addresses, _sender(addresses) as sender:
         signed = await sender.sign(PAY)
         await sender.deliver(signed)
@@ -134,7 +109,7 @@ async def test_taken_before(word: errors.ErrorSpec) -> None:
 
 async def test_another_node() -> None:
     """Where one node does not answer, the same bytes go to the next."""
-    node = Node()
+    node = TakingNode()
     async with _serving(node) as (address,), _sender(["127.0.0.1:1", address]) as sender:
         assert (await sender.send(PAY))["state"] == "executed"
     assert list(node.handed_in.values()) == [1]
@@ -142,7 +117,7 @@ async def test_another_node() -> None:
 
 async def test_signed_anew_only_after_expiry() -> None:
     """The same messages are signed again after a node said `expired`, and never before."""
-    node = Node()
+    node = TakingNode()
     node.refusals = [fault(errors.TX_EXPIRED), None]
     async with _serving(node) as addresses, _sender(addresses) as sender:
         assert (await sender.send(PAY))["state"] == "executed"
@@ -152,7 +127,7 @@ async def test_signed_anew_only_after_expiry() -> None:
 
 async def test_always_expired() -> None:
     """After some times it is left at that, and the status says so."""
-    node = Node()
+    node = TakingNode()
     node.refusals = [fault(errors.TX_EXPIRED)] * 10
     async with _serving(node) as addresses, _sender(addresses) as sender:
         assert (await sender.send(PAY))["state"] == "expired"
@@ -161,7 +136,7 @@ async def test_always_expired() -> None:
 
 async def test_undecided() -> None:
     """Where nobody can say what became of it, that is said, with what to ask for later."""
-    async with _serving(Node()) as addresses, _sender(addresses) as sender:
+    async with _serving(TakingNode()) as addresses, _sender(addresses) as sender:
         signed = await sender.sign(PAY)
     async with _sender(["127.0.0.1:1"], patience_ms=-(10**9)) as lost:
         with pytest.raises(ClientError) as undecided:
@@ -172,7 +147,7 @@ async def test_undecided() -> None:
 
 async def test_refused_after_the_line_was_cut() -> None:
     """A refusal after an answer got lost proves nothing: what the chain decided is waited for."""
-    node = Node()
+    node = TakingNode()
     async with _serving(node) as (address,), _sender(["127.0.0.1:1", address]) as sender:
         signed = await sender.sign(PAY)
         sender._at = 0  # begin at the one that does not answer
