@@ -220,3 +220,22 @@ async def test_subscriptions_end_with_their_client() -> None:
     gone()
     await asyncio.sleep(0)
     assert not events._tasks
+
+
+async def test_websocket() -> None:
+    """On the real socket: the answer to the subscription first, then what happens, then no more."""
+    async with _serving() as (node, server, session, _):
+        node.tell(PAID)
+        async with session.ws_connect(f"http://{server.rpc_address}/ws") as link:
+
+            async def call(method: str, **params: Any) -> Any:
+                await link.send_json({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+                return await link.receive_json()
+
+            begun = await call("events_subscribe", after="0", module="bank")
+            assert begun["result"] == {"subscription": "1", "after": "0"}
+            assert [event["cursor"] for event in (await link.receive_json())["params"]["events"]] == ["1/0/0"]
+            node.tell(ADDED, PAID)
+            assert [event["cursor"] for event in (await link.receive_json())["params"]["events"]] == ["2/1/0"]
+            assert (await call("events_unsubscribe", subscription="1"))["result"] == {"ended": True}
+            assert (await call("events_subscribe", after="x"))["error"]["data"]["name"] == "rpc/INVALID_PARAMS"
