@@ -130,14 +130,33 @@ class Mempool:
         application = self._registry.authority.is_application(transaction)
         address = transaction.fee_payer or transaction.account
         payer = self._payers.get(address)
-        refused = (
+        refused = self._refused(verified, payer, wall_ms, view, window, application=application)
+        if refused is None:
+            self._insert(verified, payer or self._open(address), application=application)
+        return refused
+
+    def check(self, verified: Verified, *, wall_ms: int, view: StateView, window: Window) -> Fault | None:
+        """What `admit` would say, without taking it in."""
+        transaction = verified.transaction
+        application = self._registry.authority.is_application(transaction)
+        payer = self._payers.get(transaction.fee_payer or transaction.account)
+        return self._refused(verified, payer, wall_ms, view, window, application=application)
+
+    def _refused(
+        self,
+        verified: Verified,
+        payer: _Payer | None,
+        wall_ms: int,
+        view: StateView,
+        window: Window,
+        *,
+        application: bool,
+    ) -> Fault | None:
+        return (
             self._refused_by_time(verified, wall_ms, window)
             or self._refused_by_room(verified, payer, application=application)
             or self._refused_by_state(verified, payer, view, application=application)
         )
-        if refused is None:
-            self._insert(verified, payer or self._open(address), application=application)
-        return refused
 
     def _refused_by_time(self, verified: Verified, wall_ms: int, window: Window) -> Fault | None:
         deadline = verified.transaction.valid_until_ms

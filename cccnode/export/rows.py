@@ -11,7 +11,7 @@ from cccnode.client import from_hex, to_hex
 from cccnode.crypto.hashing import ZERO
 from cccnode.export.schema import COLUMNS
 from cccnode.ingress import trusted_transactions
-from cccnode.rpc.methods import fields_json
+from cccnode.rpc.writing import fields_json
 
 Row = tuple[Any, ...]
 BLOCK_ID, PARENT = COLUMNS["blocks"].index("block_id"), COLUMNS["blocks"].index("parent")

@@ -22,6 +22,8 @@ from cccnode.types.receipt import OK
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord
 
+TRIAL_WRITES_MAX = 1_024
+"""Written items of a trial that are encoded."""
 _SEAL_UNITS = 4
 """Written items that cost about as much as executing one transaction."""
 
@@ -46,6 +48,18 @@ class Outcome:
     """Transactions of the block that were not decided: expired, too far ahead, or decided before."""
     fees: int
     """Summed fees, in base units of the fee asset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What transactions would do now: a look that changes nothing."""
+
+    receipts: tuple[bytes, ...]
+    """One for each that such a block would decide."""
+    failure: Fault | None
+    """Why the last one did not succeed, with its values, when a handler or the authority said so."""
+    writes: Writes
+    """As in `Outcome`, at most `TRIAL_WRITES_MAX` items."""
 
 
 class _Phase(Enum):
@@ -91,6 +105,15 @@ class Execution:
         self._fees = 0
         self._writes: Writes = {}
         self._collected = 0
+        self._failure: Fault | None = None
+
+    def trial(self) -> Trial:
+        """What the transactions alone would do, without the rules at the end of a block; then drop the execution."""
+        while self._phase is _Phase.TRANSACTIONS:
+            self.step()
+        writes: Writes = {}
+        self._state.collect(writes, 0, TRIAL_WRITES_MAX)
+        return Trial(receipts=tuple(self._receipts), failure=self._failure, writes=writes)
 
     def step(self, units: int = 256) -> bool:
         """Do about `units` transactions' worth of work (256 take about 2 ms); False when nothing is left."""
@@ -147,6 +170,7 @@ class Execution:
         fee = 0
         refused = self._authority.refusal(state, transaction)
         if refused is not None:
+            self._failure = refused
             code = refused.spec.code
         elif self._authority.is_application(transaction):
             code = self._run_messages(transaction.messages)
@@ -169,6 +193,7 @@ class Execution:
                 handlers[type(message)](context, message)  # type: ignore[index]
         except Fault as failure:
             self._state.rollback()
+            self._failure = failure
             context.events = []
             return failure.spec.code
         self._state.commit()

@@ -17,6 +17,7 @@ from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.proving import Prover
 from cccnode.node.pruning import Pruning
+from cccnode.node.trying import Trier
 from cccnode.rpc.backend import (
     DECIDED,
     AccountHistory,
@@ -25,6 +26,7 @@ from cccnode.rpc.backend import (
     Place,
     Reason,
     Results,
+    Simulated,
     SnapshotProgress,
     Status,
     StoredTransaction,
@@ -113,6 +115,7 @@ class Service:
         self._index, self._indexer, self._history = index, indexer, history
         self._chain_name = genesis.document.name
         self._prover = Prover(replica.store, self._pruned)
+        self._trier = Trier(replica)
         self.pruning: Pruning | None = None
         """Set by whoever assembles a node that prunes."""
         replica.decided_hooks.append(lambda _: self._wake())
@@ -140,6 +143,7 @@ class Service:
                 # same bytes may be handed in elsewhere and are decided once.
                 left = fault(POOL_NOT_READY, state="not registered")
                 results = [(tx_id, refusal or left) for tx_id, refusal in results]
+            self._trier.remember(results)
             for _, refusal in results:
                 if refusal is not None:
                     self.metrics.refused.labels(refusal.spec.name).inc()
@@ -148,6 +152,16 @@ class Service:
 
         replica.submit(raws, done)
         return await answered
+
+    def check(self, raw: bytes) -> Submitted:
+        """See `Backend`."""
+        if not self._registered():
+            return b"", fault(POOL_NOT_READY, state="not registered")
+        return self._trier.check(raw)
+
+    def simulate(self, raw: bytes) -> Simulated:
+        """See `Backend`."""
+        return self._trier.simulate(raw)
 
     async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:
         """See `Backend`."""
@@ -180,7 +194,8 @@ class Service:
             return self._in_batch(batch)
         if replica.mempool.status(tx_id) is not None:
             return TxStatus(phase=Phase.ADMITTED)
-        return TxStatus(phase=Phase.UNKNOWN)
+        refusal = self._trier.why_refused(tx_id)
+        return TxStatus(phase=Phase.UNKNOWN) if refusal is None else TxStatus(phase=Phase.REFUSED, fault=refusal)
 
     def _in_batch(self, batch: bytes) -> TxStatus:
         listed = self._replica.listed(batch)

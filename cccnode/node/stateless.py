@@ -22,6 +22,7 @@ from cccnode.rpc.backend import (
     Place,
     Reason,
     Results,
+    Simulated,
     Status,
     StoredTransaction,
     Submitted,
@@ -129,6 +130,14 @@ class Stateless:
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Submitted]:
         """See `Backend`."""
         raise fault(POOL_NOT_READY, state="no state yet")
+
+    def check(self, raw: bytes) -> Submitted:
+        """See `Backend`."""
+        _no_state()
+
+    def simulate(self, raw: bytes) -> Simulated:
+        """See `Backend`."""
+        _no_state()
 
     async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:
         """See `Backend`."""

@@ -212,6 +212,9 @@ def _build(schemas: Schemas) -> dict[str, Schema]:
         "tx_status": named("TxStatus"),
         "tx_wait": named("TxStatus"),
         "tx_get": _transaction(receipt),
+        "tx_receipt": _placed({"receipt": receipt}),
+        "tx_check": record({"tx_id": maybe(HASH), "admissible": FLAG}, _OUTCOME_ERROR),
+        "tx_simulate": _simulated(receipt),
         "account_transactions": _history(),
         "net_peers": _PEERS,
         "node_doctor": _doctor(schemas),
@@ -241,18 +244,29 @@ def _block(header: Schema, receipt: Schema, schemas: Schemas) -> Schema:
     )
 
 
+def _placed(more: dict[str, Schema]) -> Schema:
+    """A decided transaction: where, and these."""
+    return record(
+        {"tx_id": HASH, "height": DECIMAL, "position": COUNT, "time_ms": DECIMAL, "block_id": HASH, **more},
+    )
+
+
 def _transaction(receipt: Schema) -> Schema:
+    return _placed({"receipt": receipt, "transaction": _FIELDS, "raw": HEX})
+
+
+def _simulated(receipt: Schema) -> Schema:
+    change = record({"group": HEX, "item": HEX, "value": maybe(HEX)})
     return record(
         {
             "tx_id": HASH,
             "height": DECIMAL,
-            "position": COUNT,
             "time_ms": DECIMAL,
-            "block_id": HASH,
-            "receipt": receipt,
-            "transaction": _FIELDS,
-            "raw": HEX,
-        }
+            "decided": {**FLAG, "description": "Whether a block of that time would decide it."},
+            "changes": items(change),
+            "more": {**FLAG, "description": "Whether the list of changes was cut."},
+        },
+        {"receipt": receipt, **_OUTCOME_ERROR},
     )
 
 

@@ -38,8 +38,8 @@ class Phase(StrEnum):
     EXPIRED = "expired"
 
 
-DECIDED = frozenset({Phase.EXECUTED, Phase.REFUSED, Phase.EXPIRED})
-"""Phases that never change again: `wait` returns as soon as one is reached."""
+DECIDED = frozenset({Phase.EXECUTED, Phase.EXPIRED})
+"""Phases that never change again: `wait` returns as soon as one is reached.  What one node refused another may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,22 @@ class TxStatus:
 
 Submitted = tuple[bytes, Fault | None]
 """(transaction id, None when acknowledged); the id is empty where the bytes do not decode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """What a transaction would do if the next block decided it alone, on the applied state."""
+
+    tx_id: bytes
+    height: int
+    time_ms: int
+    """Of that block."""
+    receipt: bytes | None
+    """Canonical bytes of its `Receipt`; None: no such block would decide it."""
+    failure: Fault | None
+    """Why it would fail or not be decided, with the values of this occurrence where they are known."""
+    writes: Mapping[bytes, Mapping[bytes, bytes | None]]
+    """Encoded items by group that it would write; None deletes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +223,16 @@ class Backend(Protocol):
         """Check, admit and make durable; one answer for each, in order, after the local batch is synced (J7).
 
         A transaction that already waits here is acknowledged again.  Raises `pool/NOT_READY` for all of them.
+        """
+
+    def check(self, raw: bytes) -> Submitted:
+        """What `submit` would answer now, without taking it in."""
+
+    def simulate(self, raw: bytes) -> Simulated:
+        """What it would do.  Its signatures need not hold, so that it can be tried before anybody signs.
+
+        Raises:
+            Fault: it is no transaction of this chain.
         """
 
     async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:

@@ -18,21 +18,17 @@ from cccnode.crypto.hashing import ZERO
 from cccnode.doctor.judging import diagnose
 from cccnode.doctor.observation import Observation
 from cccnode.ledger.module import Query
-from cccnode.ledger.receipts import decode_receipt, outcome_of
+from cccnode.ledger.receipts import decode_receipt
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
-from cccnode.rpc import comparing, envelopes, events, proving
-from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, StoredTransaction, TxStatus
+from cccnode.rpc import comparing, envelopes, events, proving, trying
+from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, TxStatus
 from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
+from cccnode.rpc.writing import header_json, joined_block_json, receipt_json, transaction_json, tx_status_json
 from cccnode.types import errors
-from cccnode.types.addresses import account_text
-from cccnode.types.block import FinalBlock, Header, block_id
-from cccnode.types.certificate import Certificate
 from cccnode.types.errors import Fault, fault
 from cccnode.types.limits import RPC_BATCH_MAX, TX_BYTES_MAX
-from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Hash, Height, Millis
-from cccnode.types.transaction import Transaction, signed_part, transaction_id
 from cccnode.types.validators import EpochRecord, faults, quorum
 
 WAIT_MS_DEFAULT: Final = 10_000
@@ -181,7 +177,7 @@ async def _chain_block(scope: Scope, params: AtHeight) -> Json:
         some = receipts[first : first + RECEIPTS_AT_ONCE]
         rows += [receipt_json(decode_receipt(raw), scope.backend.registry) for raw in some]
         await asyncio.sleep(0)
-    return _block_json(block, rows)
+    return joined_block_json(block, rows)
 
 
 async def _chain_validators(scope: Scope, _params: Nothing) -> Json:
@@ -246,39 +242,6 @@ def _progress_json(progress: SnapshotProgress) -> Json:
     }
 
 
-def header_json(header: Header) -> Json:
-    """All 19 fields and the id."""
-    return {"block_id": hex_text(block_id(header)), **writer(Header)(header)}
-
-
-def block_json(block: FinalBlock, receipts: list[Receipt], registry: Registry) -> Json:
-    """Header, batches as raw transactions, receipts and the certificate."""
-    return _block_json(block, [receipt_json(receipt, registry) for receipt in receipts])
-
-
-def _block_json(block: FinalBlock, receipts: list[Json]) -> Json:
-    return {
-        "header": header_json(block.header),
-        "batches": [[hex_text(raw) for raw in batch] for batch in block.batches],
-        "receipts": receipts,
-        "certificate": None if block.certificate is None else writer(Certificate)(block.certificate),
-    }
-
-
-def receipt_json(receipt: Receipt, registry: Registry) -> Json:
-    """A receipt with the name behind its code."""
-    return {**_outcome(receipt.code, registry), **writer(Receipt)(receipt)}
-
-
-def _outcome(code: int, registry: Registry) -> dict[str, Json]:
-    """`ok`, `failed` (fee kept) or `refused` (no message ran), and the row of the error table behind the code."""
-    if code == OK:
-        return {"outcome": outcome_of(code), "code": OK}
-    spec = registry.errors.get(code)
-    error = None if spec is None else envelopes.error_object(Fault(spec))
-    return {"outcome": outcome_of(code), "code": code, "error": error}
-
-
 # -- transactions ----------------------------------------------------------------------------------------------------
 
 
@@ -335,52 +298,6 @@ async def _account_transactions(scope: Scope, params: OfAccount) -> Json:
         "next": None if last is None else f"{last.height}/{last.position}",
         "first_height": decimal_text(page.first_height),
         "last_height": decimal_text(page.last_height),
-    }
-
-
-def tx_status_json(tx_id: bytes, status: TxStatus, registry: Registry) -> Json:
-    """Phase, place and outcome of a transaction."""
-    answer: dict[str, Json] = {"tx_id": hex_text(tx_id), "state": str(status.phase)}
-    if status.height is not None:
-        answer["height"] = decimal_text(status.height)
-    if status.position is not None:
-        answer["position"] = status.position
-    if status.code is not None:
-        answer |= _outcome(status.code, registry)
-    if status.fault is not None:
-        answer["error"] = envelopes.error_object(status.fault)
-    return answer
-
-
-def transaction_json(stored: StoredTransaction, registry: Registry) -> Json:
-    """A decided transaction: where, what became of it, its fields, its raw bytes."""
-    transaction = registry.decode_trusted(stored.raw)
-    receipt = decode_receipt(stored.receipt)
-    return {
-        "tx_id": hex_text(transaction_id(signed_part(stored.raw, len(transaction.signatures)))),
-        "height": decimal_text(stored.height),
-        "position": stored.position,
-        "time_ms": decimal_text(stored.header.time_ms),
-        "block_id": hex_text(block_id(stored.header)),
-        "receipt": receipt_json(receipt, registry),
-        "transaction": fields_json(transaction),
-        "raw": hex_text(stored.raw),
-    }
-
-
-def fields_json(transaction: Transaction[Any]) -> Json:
-    """The fields of a transaction; each message with its type."""
-    return {
-        "version": transaction.version,
-        "chain": hex_text(transaction.chain),
-        "account": account_text(transaction.account),
-        "valid_until_ms": decimal_text(transaction.valid_until_ms),
-        "salt": hex_text(transaction.salt),
-        "fee_payer": None if transaction.fee_payer is None else account_text(transaction.fee_payer),
-        "fee_max": decimal_text(transaction.fee_max),
-        "messages": [{"type": type(message).__name__, **plain(message)} for message in transaction.messages],
-        "signers": [hex_text(key) for key in transaction.signers],
-        "signatures": [hex_text(signature) for signature in transaction.signatures],
     }
 
 
@@ -503,6 +420,9 @@ CORE_METHODS: Final = (
         en="Send up to 512 of them.",
         reads=False,
     ),
+    Method(name="tx_check", params=OneTransaction, handle=trying.tx_check, en="Would it be taken in now?", cost=3),
+    Method(name="tx_simulate", params=OneTransaction, handle=trying.tx_simulate, en="What it would do.", cost=20),
+    Method(name="tx_receipt", params=ById, handle=trying.tx_receipt, en="Its place and receipt.", cost=5),
     Method(name="tx_status", params=ById, handle=_tx_status, en="What this node knows of a transaction.", cost=1),
     Method(name="tx_wait", params=Wait, handle=_tx_wait, en="The same, once it is decided.", cost=2),
     Method(name="tx_get", params=ById, handle=_tx_get, en="A decided transaction with its receipt.", cost=5),

@@ -34,6 +34,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "tx_get": "/v1/transactions/{tx_id}",
     "tx_status": "/v1/transactions/{tx_id}/status",
     "tx_wait": "/v1/transactions/{tx_id}/wait",
+    "tx_receipt": "/v1/transactions/{tx_id}/receipt",
     "tx_proof": "/v1/transactions/{tx_id}/proof",
     "account_get": "/v1/accounts/{account}",
     "account_transactions": "/v1/accounts/{account}/transactions",

@@ -12,7 +12,7 @@ from cccnode.export.database import Database
 from cccnode.export.sqlite import SqliteEngine
 from cccnode.ledger.receipts import decided_ids, decode_receipt
 from cccnode.rpc.envelopes import error_object
-from cccnode.rpc.methods import block_json
+from cccnode.rpc.writing import block_json
 from cccnode.types.errors import NOT_FOUND, UNREACHABLE
 from storage.store import Store
 from tests.node.support import Watched

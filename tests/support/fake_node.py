@@ -26,6 +26,7 @@ from cccnode.rpc.backend import (
     Place,
     Reason,
     Results,
+    Simulated,
     Status,
     StoredTransaction,
     Submitted,
@@ -243,6 +244,20 @@ class FakeNode:
         if self.decide_at_once:
             self.decide(tx_id, raw)
         return tx_id, None
+
+    def check(self, raw: bytes) -> Submitted:
+        before = len(self.raws)
+        answer = self._submit(raw)
+        del self.raws[before:]
+        return answer
+
+    def simulate(self, raw: bytes) -> Simulated:
+        tx_id, refusal = self.check(raw)
+        if not tx_id:
+            raise refusal
+        receipt = None if refusal else codec.encode(Receipt(tx_id, POCKET_EMPTY.code, 1000, ()))
+        writes = {b"pocket": {b"uccc": b"\x05", b"gone": None}}
+        return Simulated(tx_id=tx_id, height=8, time_ms=NOW_MS, receipt=receipt, failure=refusal, writes=writes)
 
     def decide(self, tx_id: bytes, raw: bytes, code: int = OK) -> None:
         """Execute a transaction in block 7 with this outcome."""
