@@ -19,7 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("cccnode.cli.node:run", "Run the node until Ctrl-C."),
     "status": ("cccnode.cli.status:status", "How the node is, and why."),
     "doctor": ("cccnode.cli.doctor:doctor", "Why the chain, or this node, does not move."),
-    "keys": ("cccnode.cli.keys:keys", "Key files: new, show, certificate."),
+    "keys": ("cccnode.cli.keys:keys", "Key files: new, list, show, words, import, export, certificate."),
     "org": ("cccnode.cli.org:org", "What organisations decide: propose, approve, withdraw, proposals."),
     "validator": ("cccnode.cli.validator:validator", "Validate: check, apply, status, pause, leave, rotate-key."),
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),
