@@ -14,6 +14,10 @@ from cccnode.types.errors import CONFIG_INVALID, Fault
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
     "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
+    "genesis": (
+        "cccnode.cli.genesis:genesis",
+        "Found a network together: new, add-org, add-validator, collect, hash, sign, verify.",
+    ),
     "card": ("cccnode.cli.card:card", "Network cards: make, show."),
     "join": ("cccnode.cli.join:join", "Join a network: request, show, status."),
     "run": ("cccnode.cli.node:run", "Run the node until Ctrl-C."),
