@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mnemonic import Mnemonic
 
 COIN: Final = 0x636363
-"""Second step of every path: the letters ccc.  SLIP-44 has no number of this network; wallets that ask take this one."""
+"""Second step of every path: the letters ccc.  SLIP-44 has no number for this network."""
 STRENGTH_BITS: Final = 256
 WORD_COUNTS: Final = (12, 15, 18, 21, 24)
 NUMBER_MAX: Final = 2**31 - 1

@@ -13,14 +13,18 @@ BIP39 = [
     (
         "00000000000000000000000000000000",
         "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about",
-        "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e53495531f09a6987599d18264c1e1c92f2cf141630c7a3c4ab7c81b"
-        "2f001698e7463b04",
+        (
+            "c55257c360c07c72029aebc1b53c05ed0362ada38ead3e3e9efa3708e53495531f09a6987599d18264c1e1c92f2cf141630c7a3c4ab7c81b"
+            "2f001698e7463b04"
+        ),
     ),
     (
         "7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f7f",
         WORDS,
-        "2e8905819b8723fe2c1d161860e5ee1830318dbf49a83bd451cfb8440c28bd6fa457fe1296106559a3c80937a1c1069be3a3a5bd381ee626"
-        "0e8d9739fce1f607",
+        (
+            "2e8905819b8723fe2c1d161860e5ee1830318dbf49a83bd451cfb8440c28bd6fa457fe1296106559a3c80937a1c1069be3a3a5bd381ee626"
+            "0e8d9739fce1f607"
+        ),
     ),
 ]
 
@@ -98,7 +102,7 @@ def test_one_key_for_each_role_and_number() -> None:
 @pytest.mark.parametrize("path", ["", "44'/0'", "m/44/0'", "m/2147483648'", "m/01'", "m" + "/1'" * 11])
 def test_only_hardened_paths(path: str) -> None:
     """Ed25519 has no other derivation, and a path has an end."""
-    with pytest.raises(ValueError, match="path|steps"):
+    with pytest.raises(ValueError, match=r"path|steps"):
         words.derive(bytes(64), path)
 
 

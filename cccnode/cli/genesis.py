@@ -50,7 +50,9 @@ def new(options: Options, name: str, target: Path) -> None:
     _tell(options, {"file": str(target), "name": name})
 
 
-@genesis.command("add-org", epilog="Example: cccnode genesis add-org draft.json cmu --pillar academia --address h:27600")
+@genesis.command(
+    "add-org", epilog="Example: cccnode genesis add-org draft.json cmu --pillar academia --address h:27600"
+)
 @click.argument("draft", type=_FILE)
 @click.argument("name")
 @click.option("--pillar", type=click.Choice(PILLARS), required=True)
@@ -139,7 +141,9 @@ def sign(options: Options, document: Path, secret: Path | None) -> None:
     if not options.json:
         output.say(f"{figures['hash']}\n{figures['words']}")
     if not options.yes and not options.json:
-        click.confirm(options.text("Do all others have these words?", "ทุกฝ่ายเห็นคำเหล่านี้ตรงกันหรือไม่"), abort=True, err=True)
+        click.confirm(
+            options.text("Do all others have these words?", "ทุกฝ่ายเห็นคำเหล่านี้ตรงกันหรือไม่"), abort=True, err=True
+        )
     signed = ceremony.sign(found, _listed(found, options.home, secret))
     _save(document, signed)
     _tell(options, {"file": str(document), **_figures(signed)})

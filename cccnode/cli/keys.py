@@ -76,7 +76,9 @@ def list_keys(options: Options) -> None:
 @keys.command("words", epilog="Example: cccnode keys words account --file ~/words.txt")
 @click.argument("role", type=click.Choice(ROLES))
 @click.option("--number", type=click.IntRange(0, words.NUMBER_MAX), default=0, help="Which key of that role [0].")
-@click.option("--file", "source", type=click.Path(path_type=Path), help="File that holds the words; else they are asked.")
+@click.option(
+    "--file", "source", type=click.Path(path_type=Path), help="File that holds the words; else they are asked."
+)
 @also_here
 @pass_options
 def check_words(options: Options, role: str, number: int, source: Path | None) -> None:
@@ -251,13 +253,17 @@ def _show_words(options: Options, made: str) -> None:
             "จดคำเหล่านี้ลงกระดาษตามลำดับ ผู้ที่มีคำเหล่านี้มีกุญแจ และจะไม่แสดงอีก",
         )
     )
-    rows = [[f"{place:2}. {word}" for place, word in enumerate(listed, 1) if place % 6 == row % 6] for row in range(1, 7)]
+    rows = [
+        [f"{place:2}. {word}" for place, word in enumerate(listed, 1) if place % 6 == row % 6] for row in range(1, 7)
+    ]
     for line in output.table(rows):
         click.echo(line)
     if options.yes or not sys.stdin.isatty():
         return
     for place in sorted(secrets.SystemRandom().sample(range(1, len(listed) + 1), ASKED_WORDS)):
-        while click.prompt(options.text(f"Word {place}", f"คำที่ {place}"), err=True).strip().lower() != listed[place - 1]:
+        while (
+            click.prompt(options.text(f"Word {place}", f"คำที่ {place}"), err=True).strip().lower() != listed[place - 1]
+        ):
             output.say(options.text("That is another word: look at the paper.", "ไม่ตรง โปรดดูที่กระดาษ"))
 
 
@@ -275,9 +281,7 @@ def _facts(path: Path, document: KeyFile) -> dict[str, object]:
     return {**shown, "path": document.path} if document.path else shown
 
 
-def _show(
-    options: Options, path: Path, document: KeyFile, *, backup: str | None = None, clear: bool = False
-) -> None:
+def _show(options: Options, path: Path, document: KeyFile, *, backup: str | None = None, clear: bool = False) -> None:
     shown = {**_facts(path, document), **({"encrypted": False} if clear else {})}
     if options.json:
         output.emit_json(shown if backup is None else {**shown, "words": backup})
@@ -285,6 +289,8 @@ def _show(
         for line in output.table(list(shown.items()), indent=""):
             click.echo(line)
     if clear:
-        output.say(options.text("NOT ENCRYPTED: delete this file when the other program has it.", "ไม่เข้ารหัส: ลบไฟล์นี้เมื่อใช้เสร็จ"))
+        output.say(
+            options.text("NOT ENCRYPTED: delete this file when the other program has it.", "ไม่เข้ารหัส: ลบไฟล์นี้เมื่อใช้เสร็จ")
+        )
     elif not document.encrypted:
         output.say(key_files.WARNING)
