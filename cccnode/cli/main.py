@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "status": ("cccnode.cli.status:status", "How the node is, and why."),
     "doctor": ("cccnode.cli.doctor:doctor", "Why the chain, or this node, does not move."),
     "keys": ("cccnode.cli.keys:keys", "Key files: new, list, show, words, import, export, certificate."),
+    "signer": ("cccnode.cli.signer:signer", "A validator's key on another machine: init, allow, run, status, use."),
     "org": ("cccnode.cli.org:org", "What organisations decide: propose, approve, withdraw, proposals."),
     "validator": ("cccnode.cli.validator:validator", "Validate: check, apply, status, pause, leave, rotate-key."),
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),
