@@ -175,6 +175,13 @@ class KeysSection(_Section, frozen=True, kw_only=True):
     """File whose first line opens the keys; the environment variable CCCNODE_PASSPHRASE does too."""
 
 
+class SignerSection(_Section, frozen=True, kw_only=True):
+    """The remote signer of this validator's votes."""
+
+    listen: Annotated[str, Meta(pattern=r"^$|^(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):[0-9]{1,5}$")] = ""
+    """Where `cccnode signer run`, which holds the consensus key elsewhere, connects to; empty: no such signer."""
+
+
 class LogSection(_Section, frozen=True, kw_only=True):
     """What the node says."""
 
@@ -195,6 +202,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     retention: RetentionSection = RetentionSection()
     mempool: MempoolSection = MempoolSection()
     keys: KeysSection = KeysSection()
+    signer: SignerSection = SignerSection()
     log: LogSection = LogSection()
 
 
@@ -399,6 +407,8 @@ def _why(error: msgspec.ValidationError) -> str:
 def _cross_checks(config: Config) -> list[str]:
     problems = []
     listening = {"p2p.listen": config.p2p.listen, "rpc.listen": config.rpc.listen, "ops.listen": config.ops.listen}
+    if config.signer.listen:
+        listening["signer.listen"] = config.signer.listen
     for key, address in listening.items():
         if split_address(address)[1] > 65_535:
             problems.append(f"{key} = {address!r}: a port is at most 65535")

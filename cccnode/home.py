@@ -69,6 +69,11 @@ class Home:
         return self.keys / "validator.json"
 
     @property
+    def signer_card(self) -> Path:
+        """What is public of the remote signer: which key it holds, and how it proves who it is."""
+        return self.root / "signer.json"
+
+    @property
     def validator_keys(self) -> list[Path]:
         """All keys that sign votes, the newest last: the registry decides which of them does."""
         first = [self.validator_key] if self.validator_key.exists() else []

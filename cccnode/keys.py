@@ -100,9 +100,17 @@ class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def create(
-    path: Path, *, role: Role, passphrase: str | None, description: str = "", key: SigningKey | None = None
+    path: Path,
+    *,
+    role: Role,
+    passphrase: str | None,
+    description: str = "",
+    key: SigningKey | None = None,
+    derivation: str = "",
 ) -> KeyFile:
     """Write a new key file, readable by the owner only; `passphrase` None leaves it unencrypted (demo networks).
+
+    `derivation` is the path below backup words of a key that comes from them.
 
     Raises:
         Fault: `keys/EXISTS`, `keys/WEAK_PASSPHRASE`, `home/READ_ONLY`, `home/DISK_FULL`.
@@ -114,6 +122,7 @@ def create(
         role=role,
         pubkey=key.public_key.hex(),
         description=description,
+        path=derivation,
         uuid=str(uuid.uuid4()),
         crypto=Open(seed=key.seed.hex()) if passphrase is None else _seal(key, role, passphrase),
     )
@@ -157,6 +166,64 @@ def unlock(path: Path, *, role: Role, passphrase: str | None = None) -> SigningK
     if len(seed) != 32 or SigningKey(seed).public_key.hex() != document.pubkey:
         raise fault(errors.KEY_DAMAGED, path=str(path), why="the secret does not belong to the public key shown")
     return SigningKey(seed)
+
+
+def read_private(path: Path) -> SigningKey:
+    """The key in a file of another program: PEM (PKCS#8, not encrypted) or the 32-byte seed in hexadecimal.
+
+    Raises:
+        Fault: `keys/MISSING`, `keys/PERMISSIONS`, `keys/DAMAGED`, disk faults.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            raw = file.read(_FILE_BYTES_MAX)
+    except FileNotFoundError as error:
+        raise fault(errors.KEY_MISSING, path=str(path)) from error
+    except OSError as error:
+        raise disk_fault(error, path) from error
+    if mode & _OTHERS:
+        raise fault(errors.KEY_PERMISSIONS, path=str(path), mode=f"{mode & 0o777:o}")
+    text = raw.strip().removeprefix(b"0x")
+    try:
+        seed = _pem_seed(raw) if raw.lstrip().startswith(b"-----") else bytes.fromhex(text.decode("ascii"))
+    except (ValueError, TypeError) as error:
+        raise fault(errors.KEY_DAMAGED, path=str(path), why=f"neither PEM nor hexadecimal: {error}") from error
+    if len(seed) != 32:
+        raise fault(errors.KEY_DAMAGED, path=str(path), why="an Ed25519 seed has 32 bytes")
+    return SigningKey(seed)
+
+
+def write_pem(path: Path, key: SigningKey) -> None:
+    """Write a private key in clear, as PEM (PKCS#8), for another program; readable by the owner only.
+
+    Raises:
+        Fault: `keys/EXISTS`, disk faults.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - slow import
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
+
+    private = Ed25519PrivateKey.from_private_bytes(key.seed)
+    _write_once(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _pem_seed(raw: bytes) -> bytes:
+    """The seed in a PEM file.
+
+    Raises:
+        ValueError, TypeError: it holds something else, or needs a passphrase.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - slow import, rarely needed
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    try:
+        key = load_pem_private_key(raw, password=None)
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("the key in it is not an Ed25519 key")  # noqa: TRY004 - a file's content, not an argument
+    return key.private_bytes_raw()
 
 
 def find_passphrase(file: Path | None, environment: Mapping[str, str] | None = None) -> str | None:

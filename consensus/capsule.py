@@ -20,7 +20,7 @@ from msgspec import Meta
 from cccnode.codec import DecodeError, Noun, decode, encode
 from cccnode.crypto.hashing import tagged
 from cccnode.types.errors import INCIDENT_INVALID, INCIDENT_VERSION, OVERSIZE, Fault, fault
-from cccnode.types.scalars import U63, Hash, Millis, PublicKey, Signature
+from cccnode.types.scalars import U63, Hash, Millis, PublicKey
 from consensus.config import Config, Sign
 from consensus.effects import Effect
 from consensus.engine import Engine
@@ -85,8 +85,8 @@ class Step(Noun, frozen=True, array_like=True, gc=False):
     """Digest of the effects and of the next deadline; None: the engine failed."""
     verdicts: tuple[bytes, ...]
     """What each call for verification answered: one byte for each signature, 1 for a good one."""
-    signed: tuple[tuple[bytes, Signature], ...]
-    """What was signed, in order."""
+    signed: tuple[tuple[bytes, Annotated[bytes, Meta(max_length=64)]], ...]
+    """What was to be signed, in order, and the signature; none where a remote signer had not answered."""
 
 
 class Steps(Noun, tag=3, frozen=True, array_like=True, gc=False):
@@ -186,9 +186,9 @@ class Recorder:
         return state_digest(self.engine)
 
     def _signing(self, sign: Sign) -> Sign:
-        def signing(message: bytes) -> bytes:
+        def signing(message: bytes) -> bytes | None:
             signature = sign(message)
-            self._signed.append((message, signature))
+            self._signed.append((message, signature or b""))
             return signature
 
         return signing

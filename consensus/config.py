@@ -8,8 +8,8 @@ from cccnode.types.certificate import Certificate
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Proposal
 
-Sign = Callable[[bytes], bytes]
-"""Signs bytes with this validator's consensus key."""
+Sign = Callable[[bytes], bytes | None]
+"""Signs bytes with this validator's consensus key; None: not here yet, or refused.  A late answer comes with a Tick."""
 VerifyMany = Callable[[Sequence[bytes], Sequence[bytes], Sequence[bytes]], list[bool]]
 """Messages, signatures, public keys: one verdict each."""
 

@@ -184,6 +184,7 @@ class Engine:
         while view != core.view:
             view = core.view
             core.holes = None
+            core.collect()
             core.arm()
             proposing.propose(core)
             voting.consider(core)

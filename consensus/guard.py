@@ -29,7 +29,7 @@ _NOTHING = OwnVotes()
 class Guard:
     """R0: decides whether a vote may be signed.  The caller persists what it returns before sending it."""
 
-    __slots__ = ("_chain", "_epoch", "_me", "_sign", "careful", "floor", "own", "silent", "unsure")
+    __slots__ = ("_chain", "_epoch", "_me", "_sign", "careful", "floor", "giving_up", "owed", "own", "silent", "unsure")
 
     def __init__(self, *, chain: bytes, epoch: int, me: int | None, sign: Sign | None, silent: str | None) -> None:
         """`silent`: why this node must not sign, if so."""
@@ -46,6 +46,10 @@ class Guard:
         self.unsure = 0
         """View up to which an own vote that it does not remember is no surprise: its journal was lost once."""
         self.own: dict[int, OwnVotes] = {}
+        self.giving_up = 0
+        """View whose nullify vote was decided, while its signature may still be on its way from a remote signer."""
+        self.owed: dict[int, Proposal] = {}
+        """The same for finalize votes, by view: they were decided when their views were left."""
 
     def of(self, view: int) -> OwnVotes:
         """What was signed in `view`."""
@@ -58,7 +62,7 @@ class Guard:
     def may_notarize(self, proposal: Proposal, *, view: int) -> bool:
         """Once, in the current view, before giving it up."""
         own = self.of(proposal.view)
-        if proposal.view <= self.careful:
+        if proposal.view <= max(self.careful, self.giving_up):
             return False
         return proposal.view == view and own.notarized is None and own.nullified is None and own.finalized is None
 
@@ -80,17 +84,47 @@ class Guard:
 
     def nullify(self, target: int, *, view: int) -> Vote | None:
         """A nullify vote for view `target`, if allowed."""
-        return self._vote(Kind.NULLIFY, nullified(target)) if self.may_nullify(target, view=view) else None
+        if not self.may_nullify(target, view=view):
+            return None
+        vote = self._vote(Kind.NULLIFY, nullified(target))
+        if vote is None and not self.mute(target):
+            self.giving_up = target
+        return vote
 
     def finalize(self, proposal: Proposal, *, view: int, notarized: Proposal | None) -> Vote | None:
         """A finalize vote, if allowed."""
-        allowed = self.may_finalize(proposal, view=view, notarized=notarized)
-        return self._vote(Kind.FINALIZE, proposal) if allowed else None
+        if not self.may_finalize(proposal, view=view, notarized=notarized):
+            return None
+        vote = self._vote(Kind.FINALIZE, proposal)
+        if vote is None and not self.mute(proposal.view):
+            self.owed[proposal.view] = proposal
+        return vote
+
+    def late(self, view: int) -> list[Vote]:
+        """Votes that were decided before and are signed only now; `view` is the current one.
+
+        A view of which a finalize vote is owed was left, so it is never given up any more; one that is given up is not
+        notarized any more (`may_notarize`).
+        """
+        found = []
+        for left, proposal in sorted(self.owed.items()):
+            own = self.of(left)
+            settled = own.nullified is not None or own.finalized is not None or self.mute(left)
+            vote = None if settled else self._vote(Kind.FINALIZE, proposal)
+            if settled or vote is not None:
+                del self.owed[left]
+            found += [vote] if vote is not None else []
+        if self.giving_up == view:
+            vote = self.nullify(view, view=view)
+            found += [vote] if vote is not None else []
+        return found
 
     def _vote(self, kind: Kind, proposal: Proposal) -> Vote | None:
         if self._sign is None or self._me is None or self.mute(proposal.view):
             return None
         signature = self._sign(vote_bytes(kind, self._chain, self._epoch, proposal))
+        if signature is None:
+            return None
         vote = Vote(kind, proposal, self._me, signature)
         self.remember(vote)
         return vote
@@ -119,3 +153,4 @@ class Guard:
         if final_view > self.floor:
             self.floor = final_view
             self.own = {view: own for view, own in self.own.items() if view > final_view}
+            self.owed = {view: proposal for view, proposal in self.owed.items() if view > final_view}

@@ -15,7 +15,11 @@ from consensus.view import Core
 
 def propose(core: Core) -> None:
     """R2: the leader builds on its parent when there is a reason to."""
-    if core.leaders.of(core.view) != core.me or core.building or core.guard.mute(core.view) or core.over:
+    if core.leaders.of(core.view) != core.me or core.guard.mute(core.view) or core.over:
+        return
+    if core.unsigned is not None and core.unsigned[1].view == core.view:
+        _propose_block(core, *core.unsigned)
+    if core.building:
         return
     own = core.guard.of(core.view)
     if own.notarized is not None or own.nullified is not None:
@@ -130,6 +134,8 @@ def accept(core: Core, event: Built) -> None:
 def _propose_block(core: Core, block: Block, proposal: Proposal, finalization: Certificate | None) -> None:
     """Part of R2: persist the block and the own notarize vote together, then send the proposal."""
     vote = core.guard.notarize(proposal, view=core.view)
+    # A signer elsewhere may have signed this block when it answers, so no other is proposed in this view.
+    core.unsigned = (block, proposal, finalization) if vote is None else None
     if vote is None:
         return
     core.chain.add(block)

@@ -169,11 +169,11 @@ class _Answers:
             return "a vote was signed then and is not now"
         return "signatures were checked then and are not now" if self._verdicts else None
 
-    def sign(self, message: bytes) -> bytes:
-        """The signature that was made then."""
+    def sign(self, message: bytes) -> bytes | None:
+        """The signature that was made then; None where a remote signer had not answered."""
         if not self._signed or self._signed[0][0] != message:
             raise _Other("a vote is signed now that was not signed then")
-        return self._signed.pop(0)[1]
+        return self._signed.pop(0)[1] or None
 
     def verify_many(self, messages: Sequence[bytes], signatures: Sequence[bytes], keys: Sequence[bytes]) -> list[bool]:
         """The verdicts that were given then."""

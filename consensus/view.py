@@ -89,6 +89,8 @@ class Core:
         """Height of the newest executed block that has receipts, or whose state holds a change for the next epoch."""
         self.building = False
         """Whether the driver was asked to build for the current view."""
+        self.unsigned: tuple[Block, Proposal, Certificate | None] | None = None
+        """What this leader proposes as soon as a remote signer has answered."""
         self.entry: Certificate | None = None
         """What opened the current view."""
         self.hand_off: list[Certificate] = []
@@ -483,6 +485,11 @@ class Core:
         self.timers.arm(self.now)
         self.timers.gave_up(self.now)
         self.cast(self.guard.nullify(self.view, view=self.view))
+
+    def collect(self) -> None:
+        """Part of R0: cast votes that were decided before, and that a remote signer has signed since."""
+        for vote in self.guard.late(self.view):
+            self.cast(vote)
 
     # ----- R13: the first signature
 

@@ -34,9 +34,11 @@ def consider(core: Core) -> None:
     if judgement is Judgement.YES and not repeated:
         judgement = _valid(core, block)
     if judgement is Judgement.YES:
-        # Durable together with the vote that follows.
-        core.persist(BlockRecord(block.header, block.body or (), block.justification), sync=False)
-        core.cast(core.guard.notarize(message.proposal, view=core.view))
+        vote = core.guard.notarize(message.proposal, view=core.view)
+        if vote is not None:
+            # Durable together with the vote that follows.
+            core.persist(BlockRecord(block.header, block.body or (), block.justification), sync=False)
+            core.cast(vote)
     elif judgement is Judgement.NEVER:
         core.give_up()
 

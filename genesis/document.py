@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Meta
 
 from cccnode.codec import encode
-from cccnode.crypto.hashing import GENESIS, tagged
-from cccnode.crypto.verifying import SMALL_ORDER
-from cccnode.types.errors import GENESIS_INVALID, Fault, fault
+from cccnode.crypto.hashing import GENESIS, GENESIS_SIGN, tagged
+from cccnode.crypto.verifying import SMALL_ORDER, verify_many
+from cccnode.types.errors import GENESIS_INVALID, GENESIS_UNSIGNED, Fault, fault
 from cccnode.types.limits import (
     AMOUNT_MAX,
     CERTIFICATE_DER_MAX,
@@ -154,6 +154,14 @@ class AllocationEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"allocation-{self.sha256}.json"
 
 
+class SignatureEntry(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One signature of an organisation below the whole document."""
+
+    organisation: Annotated[str, Meta(max_length=64)]
+    key: Key
+    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+
+
 class Document(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole."""
 
@@ -174,6 +182,10 @@ class Document(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsEntry = LimitsEntry()
     timers: TimersEntry = TimersEntry()
     features: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    signed: bool = False
+    """Whether every organisation must have signed the chain id with every key that `signers` names."""
+    signatures: Annotated[tuple[SignatureEntry, ...], Meta(max_length=2 * GROUP_ITEMS_MAX)] = ()
+    """Those signatures; the only part that the chain id does not depend on."""
 
 
 Lines = Callable[[], Iterator[bytes]]
@@ -207,8 +219,63 @@ def chain_id(document: Document) -> bytes:
 
 
 def document_encoding(document: Document) -> bytes:
-    """The bytes whose tagged hash is the chain id: every value in field order, without the names."""
-    return encode(_values(document))
+    """The bytes whose tagged hash is the chain id: every value in field order, without the names.
+
+    The signatures are left out, and `signed` where it is not set: a document without ceremony keeps its chain id.
+    """
+    names = [name for name in Document.__struct_fields__ if name not in {"signed", "signatures"}]
+    values = [_values(getattr(document, name)) for name in names]
+    return encode([*values, True] if document.signed else values)
+
+
+def signed_bytes(chain: bytes) -> bytes:
+    """What an organisation signs: "ccc/1/genesis-sign" || chain id."""
+    return GENESIS_SIGN + chain
+
+
+def signers(document: Document) -> list[tuple[str, str]]:
+    """(organisation, key) of every signature that a signed document holds, in the order of the document.
+
+    An organisation signs with its consensus key, where it validates, and with the first key of its account.
+    """
+    accounts: dict[str, str] = {}
+    for account in document.accounts:
+        if account.organisation is not None and account.kind == "organisation":
+            accounts.setdefault(account.organisation, account.keys[0].key)
+    found = []
+    for entry in document.organisations:
+        keys = (entry.consensus_key, accounts.get(entry.name))
+        found += [(entry.name, key) for key in keys if key is not None]
+    return found
+
+
+def check_signatures(document: Document) -> None:
+    """Every listed signature is there and good, where the document says that it is signed.
+
+    Raises:
+        Fault: genesis/UNSIGNED, naming organisations whose signature is missing, wrong, or not asked for.
+    """
+    if not document.signed:
+        return
+    wanted = signers(document)
+    given = {(entry.organisation, entry.key): entry.signature for entry in document.signatures}
+    present = [signer for signer in wanted if signer in given]
+    message = signed_bytes(chain_id(document))
+    verdicts = verify_many(
+        [message] * len(present),
+        [bytes.fromhex(given[signer]) for signer in present],
+        [bytes.fromhex(key) for _, key in present],
+    )
+    named = {organisation for organisation, _ in wanted}
+    problems = {
+        "missing": {organisation for organisation, key in wanted if (organisation, key) not in given}
+        | {entry.name for entry in document.organisations if entry.name not in named},
+        "wrong": {signer[0] for signer, good in zip(present, verdicts, strict=True) if not good},
+        "not_listed": {organisation for organisation, key in set(given) - set(wanted)},
+    }
+    found = {what: sorted(names) for what, names in problems.items() if names}
+    if found:
+        raise fault(GENESIS_UNSIGNED, **found)
 
 
 def _values(part: object) -> object:
@@ -271,11 +338,22 @@ def read_document(raw: bytes) -> Document:
     """A document from the bytes of its file, checked in itself (without its allocation file).
 
     Raises:
-        Fault: genesis/INVALID, whose `errors` list everything that is wrong.
+        Fault: genesis/INVALID, whose `errors` list everything that is wrong; genesis/UNSIGNED.
+    """
+    document = read_unsigned(raw)
+    check_signatures(document)
+    return document
+
+
+def read_unsigned(raw: bytes) -> Document:
+    """The same while its signatures are still being collected.
+
+    Raises:
+        Fault: genesis/INVALID.
     """
     if len(raw) > DOCUMENT_BYTES_MAX:
         raise _invalid([f"document: {len(raw)} bytes, at most {DOCUMENT_BYTES_MAX}; use an allocation file"])
-    value = _json(raw, "document")
+    value = parse_json(raw, "document")
     errors = problems(Document, value, "document")
     if errors:
         raise _invalid(errors)
@@ -289,7 +367,7 @@ def read_document(raw: bytes) -> Document:
     return document
 
 
-def _json(raw: bytes, what: str) -> Any:
+def parse_json(raw: bytes, what: str) -> Any:
     """Strict JSON: no name twice, no NaN, no fractions."""
 
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -375,7 +453,7 @@ def _accounts(raw: bytes, file_name: str) -> tuple[AccountEntry, ...]:
     try:
         return msgspec.json.decode(raw, type=tuple[AccountEntry, ...])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        value = _json(raw, file_name)
+        value = parse_json(raw, file_name)
         raise _invalid(problems(tuple[AccountEntry, ...], value, file_name) or [f"{file_name}: {error}"]) from None
 
 

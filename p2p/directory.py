@@ -151,8 +151,8 @@ class Directory:
         self._nodes: dict[bytes, Node] = {}
         self._hints: dict[bytes, tuple[str, ...]] = {}
         self._certificates: frozenset[bytes] = frozenset()
-        self._server: ssl.SSLContext = _server_context(identity)
-        self.client_context: ssl.SSLContext = _client_context(identity)
+        self._server: ssl.SSLContext = server_context(identity)
+        self.client_context: ssl.SSLContext = client_context(identity)
         """For dialling: shows our certificate, takes any; the caller compares the key with the one it expects."""
         self.unusable: tuple[Node, ...] = ()
         """Registered nodes whose certificate does not carry their key; they cannot connect."""
@@ -225,7 +225,7 @@ class Directory:
         self.book.set_registered(self._nodes)
         certificates = frozenset(node.certificate for node in self._nodes.values())
         if self._certificates - certificates:
-            self._server = _server_context(self._identity)
+            self._server = server_context(self._identity)
             added = certificates
         else:
             added = certificates - self._certificates
@@ -241,7 +241,8 @@ def peer_key(ssl_object: ssl.SSLObject) -> bytes | None:
     return certificate_key(certificate) if certificate else None
 
 
-def _server_context(identity: Identity) -> ssl.SSLContext:
+def server_context(identity: Identity) -> ssl.SSLContext:
+    """For accepting whoever shows a certificate that is loaded into it; nobody as long as none is."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity)
     context.verify_mode = ssl.CERT_REQUIRED
     # A registered certificate is trusted itself, though nobody issued it (X509_V_FLAG_PARTIAL_CHAIN).
@@ -250,7 +251,7 @@ def _server_context(identity: Identity) -> ssl.SSLContext:
     return context
 
 
-def _client_context(identity: Identity) -> ssl.SSLContext:
+def client_context(identity: Identity) -> ssl.SSLContext:
     """For dialling: TLS 1.3 makes any server prove the key of its certificate; the pin says if it is the right one.
 
     With CERT_REQUIRED a wrong server would only be "unknown"; so its key can be named, and a node can join that knows

@@ -67,10 +67,12 @@ def init(
         if card is not None and document.chain != card.chain:
             raise fault(errors.CARD_OTHER_GENESIS, path=str(genesis), chain=document.chain, card=card.chain)
         chosen, profile = _settings(options, flags, card, name)
-        passphrase = None if unencrypted else ask_passphrase(passphrase_file, confirm=True)
-        made = _make_keys(home, profile, name, passphrase)
+        paths = _key_paths(home, profile, name, remote="signer.listen" in chosen)
+        fresh = {role for role, path in paths.items() if not path.exists()}
+        passphrase = None if unencrypted or not fresh else ask_passphrase(passphrase_file, confirm=True)
+        made = _make_keys(paths, name or home.root.name, passphrase)
         _write(home, files, genesis, settings.render(chosen, profile=profile), card)
-    if Role.VALIDATOR in made:
+    if Role.VALIDATOR in fresh:
         from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
 
         found(home.data, made[Role.VALIDATOR].public_key)  # made just now: it has never voted
@@ -104,15 +106,22 @@ def _settings(options: Options, flags: tuple[str, ...], card: Card | None, name:
     return chosen, loaded.config.profile
 
 
-def _make_keys(home: Home, profile: str, name: str, passphrase: str | None) -> dict[Role, KeyFile]:
+def _key_paths(home: Home, profile: str, name: str, *, remote: bool) -> dict[Role, Path]:
+    """Which keys a home of this profile has; where a signer elsewhere holds the validator key, it has none."""
     paths = {Role.NODE: home.node_key}
-    if profile not in {"peer", "archive"}:
+    if profile not in {"peer", "archive"} and not remote:
         paths[Role.VALIDATOR] = home.validator_key
     if name:
         paths[Role.ACCOUNT] = home.account_key(name)
-    whose = name or home.root.name
+    return paths
+
+
+def _make_keys(paths: dict[Role, Path], whose: str, passphrase: str | None) -> dict[Role, KeyFile]:
+    """Keys that were made before, for a genesis ceremony, stay; the others are made."""
     return {
-        role: keys.create(path, role=role, passphrase=passphrase, description=f"{role} of {whose}")
+        role: keys.read(path)
+        if path.exists()
+        else keys.create(path, role=role, passphrase=passphrase, description=f"{role} of {whose}")
         for role, path in paths.items()
     }
 

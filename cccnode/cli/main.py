@@ -14,12 +14,17 @@ from cccnode.types.errors import CONFIG_INVALID, Fault
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
     "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
+    "genesis": (
+        "cccnode.cli.genesis:genesis",
+        "Found a network together: new, add-org, add-validator, collect, hash, sign, verify.",
+    ),
     "card": ("cccnode.cli.card:card", "Network cards: make, show."),
     "join": ("cccnode.cli.join:join", "Join a network: request, show, status."),
     "run": ("cccnode.cli.node:run", "Run the node until Ctrl-C."),
     "status": ("cccnode.cli.status:status", "How the node is, and why."),
     "doctor": ("cccnode.cli.doctor:doctor", "Why the chain, or this node, does not move."),
-    "keys": ("cccnode.cli.keys:keys", "Key files: new, show, certificate."),
+    "keys": ("cccnode.cli.keys:keys", "Key files: new, list, show, words, import, export, certificate."),
+    "signer": ("cccnode.cli.signer:signer", "A validator's key on another machine: init, allow, run, status, use."),
     "org": ("cccnode.cli.org:org", "What organisations decide: propose, approve, withdraw, proposals."),
     "validator": ("cccnode.cli.validator:validator", "Validate: check, apply, status, pause, leave, rotate-key."),
     "tx": ("cccnode.cli.tx:tx", "Transactions: send, wait, show."),

@@ -37,7 +37,7 @@ _PR_SET_PDEATHSIG: Final = 1
 def run(options: Options, flags: tuple[str, ...], passphrase_file: Path | None, parent: int | None) -> None:
     """Run the node of this home until Ctrl-C or SIGTERM."""
     if parent is not None:
-        _end_with(parent)
+        end_with(parent)
     if passphrase_file is not None:
         flags = (*flags, f"keys.passphrase_file={passphrase_file}")
     loaded = load(options, flags)
@@ -144,7 +144,7 @@ def _first_fault(group: BaseExceptionGroup[BaseException]) -> Fault | None:
     return None
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have the system send SIGTERM when the parent dies; end at once when it died already (Linux only)."""
     if platform.system() == "Linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -17,8 +17,11 @@ from cccnode.crypto.signing import SigningKey
 from cccnode.driver.runtime import Runtime
 from cccnode.home import Home
 from cccnode.keys import Role
+from cccnode.signer.card import read_card
+from cccnode.signer.remote import RemoteSigner
 from cccnode.types.errors import Fault
 from consensus.config import Sign
+from p2p.directory import Identity as NodeIdentity
 
 LOOK_MS: Final = 500
 """How often a running node looks for new key files: sooner than a change of keys can be ordered and come true."""
@@ -33,20 +36,24 @@ def unlock(config: Config) -> tuple[SigningKey, "Keyring"]:
     """
     file = Path(config.keys.passphrase_file) if config.keys.passphrase_file else None
     node_key = keys.unlock(config.home.node_key, role=Role.NODE, passphrase=keys.find_passphrase(file))
-    return node_key, Keyring(config.home, file)
+    remote = None
+    if config.signer.listen:
+        remote = RemoteSigner(read_card(config.home.signer_card), NodeIdentity(node_key.seed))
+    return node_key, Keyring(config.home, file, remote)
 
 
 class Keyring(Mapping[bytes, Sign]):
     """What signs, by public key: none at a node that only follows, several once a key was rotated."""
 
-    def __init__(self, home: Home, passphrase_file: Path | None) -> None:
-        """Open every consensus key that lies in the home now.
+    def __init__(self, home: Home, passphrase_file: Path | None, remote: RemoteSigner | None = None) -> None:
+        """Open every consensus key that lies in the home now; `remote` holds a further one elsewhere.
 
         Raises:
             Fault: a key file that cannot be read or opened.
         """
         self._home, self._passphrase_file = home, passphrase_file
-        self._signers: dict[bytes, Sign] = {}
+        self.remote = remote
+        self._signers: dict[bytes, Sign] = {} if remote is None else {remote.public_key: remote}
         self._refused: set[Path] = set()
         """Files that appeared later and did not open; told once."""
         self._seen = set(home.validator_keys)

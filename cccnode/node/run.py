@@ -15,7 +15,7 @@ import structlog
 from cccnode import keys
 from cccnode.city import CITY
 from cccnode.city.registry import record as membership
-from cccnode.config import Config, split_contact
+from cccnode.config import Config, split_address, split_contact
 from cccnode.crypto import verifying
 from cccnode.crypto.signing import SigningKey
 from cccnode.driver.copies import Copies
@@ -42,9 +42,11 @@ from cccnode.node.restoring import assemble_snapshots, swap_in
 from cccnode.node.service import Service
 from cccnode.node.verifying import look_at_start
 from cccnode.rpc.server import RpcServer
+from cccnode.signer.remote import RemoteSigner
 from cccnode.telemetry import Metrics, start_logging
 from cccnode.types.block import Header
 from cccnode.types.errors import Fault
+from consensus.events import Tick
 from genesis.document import Genesis
 from p2p.directory import Directory
 from p2p.directory import Identity as NodeIdentity
@@ -220,6 +222,7 @@ async def _assemble(
         organisation=members.organisation,
         registered=members.registered,
         data=config.home.data,
+        signer=consensus_keys.remote,
     )
     Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
@@ -242,6 +245,7 @@ async def _assemble(
     incidents = Recordings(
         runtime=runtime, voting=lambda: replica.voting, program=version("cccnode"), node=node_key.public_key
     )
+    await _listen_for_signer(config, runtime, stack, consensus_keys.remote, replica)
     rpc = RpcServer(
         service,
         config.rpc,
@@ -274,6 +278,22 @@ async def _assemble(
     gc.set_threshold(*GC_THRESHOLDS)
     _log_start(config, genesis, replica, network)
     say_who_waits(config, node_key.public_key, registered=bool(members.organisation()))
+
+
+async def _listen_for_signer(
+    config: Config, runtime: AsyncioRuntime, stack: AsyncExitStack, signer: RemoteSigner | None, replica: Replica
+) -> None:
+    """Let the remote signer connect, where there is one; each answer of it is a reason to look at the votes again."""
+    if signer is None:
+        return
+
+    def answered() -> None:
+        if replica.voting is not None:
+            replica.voting.handle(Tick())
+
+    signer.answered = lambda: runtime.guarded(answered)
+    await signer.start(*split_address(config.signer.listen))
+    stack.push_async_callback(signer.stop)
 
 
 def _farewell(network: Network) -> Callable[..., Awaitable[None]]:

@@ -33,6 +33,7 @@ from cccnode.rpc.backend import (
     TxStatus,
     ValidatorStatus,
 )
+from cccnode.signer.remote import RemoteSigner
 from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import (
@@ -108,8 +109,10 @@ class Service:
         organisation: Callable[[], str],
         registered: Callable[[], bool] = lambda: True,
         data: Path,
+        signer: RemoteSigner | None = None,
     ) -> None:
         """Bind to the parts of a running node."""
+        self._signer = signer
         self.registry, self.metrics = registry, metrics
         self._replica, self._connections = replica, connections
         self._index, self._indexer, self._history = index, indexer, history
@@ -474,9 +477,11 @@ class Service:
 
     def _observing(self) -> ErrorSpec | None:
         """Why this validator does not vote; None when it does, or is none."""
-        voting = self._replica.voting
-        if voting is None or voting.engine.observing is None:
+        voting, signer = self._replica.voting, self._signer
+        if voting is None:
             return None
+        if voting.engine.observing is None:
+            return signer.trouble if signer is not None and self._replica.epoch.key == signer.public_key else None
         return self._errors.get(voting.engine.observing, SAFETY_ALARM)
 
     def _reasons(self) -> list[Reason]:

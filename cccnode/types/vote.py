@@ -11,6 +11,8 @@ from cccnode.crypto.hashing import ZERO
 from cccnode.types.scalars import U16, Epoch, Hash, Height, Signature, View
 
 _PREFIX: Final = b"ccc/1/"
+VOTE_BYTES: Final = 103
+"""Length of what a voter signs."""
 
 
 class Kind(IntEnum):
@@ -59,6 +61,18 @@ def vote_bytes(kind: Kind, chain: bytes, epoch: int, proposal: Proposal) -> byte
             proposal.block_id,
         )
     )
+
+
+def read_vote_bytes(message: bytes) -> tuple[Kind, bytes, int, Proposal]:
+    """(kind, chain, epoch, proposal) of what `vote_bytes` made.
+
+    Raises:
+        ValueError: the bytes are not those of a vote.
+    """
+    if len(message) != VOTE_BYTES or not message.startswith(_PREFIX):
+        raise ValueError(f"{len(message)} bytes are no vote")
+    kind, numbers = Kind(message[6]), [int.from_bytes(message[at : at + 8], "big") for at in (39, 47, 55, 63)]
+    return kind, message[7:39], numbers[0], Proposal(*numbers[1:], message[71:])
 
 
 def contradict(first: Vote, second: Vote) -> bool:

@@ -1,12 +1,14 @@
 """Commands that work on the home alone: keys, config, init."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cccnode import keys
+from cccnode.cli import keys as key_commands
 from cccnode.cli.main import run_cli
 from cccnode.cli.testnet_files import Testnet, prepare
 from cccnode.config import load
@@ -99,6 +101,95 @@ def test_passphrase_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     arguments = ["keys", "new", "validator", "--home", str(home), "--passphrase-file", str(secret)]
     assert _json(capsys, *arguments)[1]["encrypted"] is True
     assert keys.unlock(Home(home).validator_key, role=Role.VALIDATOR, passphrase="correct horse")
+
+
+def _secret(path: Path, text: str) -> Path:
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def test_keys_of_words_come_back(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key made out of words is checked and brought back with them, elsewhere; what is wrong is named."""
+    made = _json(capsys, "keys", "new", "account", "alice", "--words", "--unencrypted", "--home", str(home))[1]
+    paper = _secret(tmp_path / "paper", made["words"].upper())
+    code, checked = _json(capsys, "keys", "words", "account", "--file", str(paper))
+    assert (code, checked["account"], checked["path"]) == (0, made["account"], made["path"])
+    other = str(tmp_path / "other")
+    arguments = ["keys", "import", "account", "bob", "--words", "--file", str(paper), "--unencrypted", "--home", other]
+    assert _json(capsys, *arguments)[1]["account"] == made["account"]
+    _secret(paper, made["words"].rpartition(" ")[0])
+    code, answer = _json(capsys, "keys", "words", "account", "--file", str(paper))
+    assert (code, answer["error"]["name"]) == (78, "keys/WORDS")
+    paper.chmod(0o644)
+    code, answer = _json(capsys, "keys", "words", "account", "--file", str(paper))
+    assert (code, answer["error"]["name"]) == (78, "keys/PERMISSIONS")
+
+
+def test_words_are_shown_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """People see numbered words, and the file that is made does not hold them."""
+    assert run_cli(["keys", "new", "account", "alice", "--words", "--unencrypted", "--home", str(home)]) == 0
+    said = capsys.readouterr()
+    assert "never shown again" in said.err
+    shown = re.findall(r"\d+\. ([a-z]+)", said.out)
+    assert len(shown) == 24
+    text = Home(home).account_key("alice").read_text()
+    assert shown[0] not in text.replace('"', " ").split()
+
+
+def test_words_are_asked_again(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """At a terminal three of the words must be typed again; another word is asked for once more."""
+    fixed = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    answers = iter(["wrong", "legal", "winner", "Thank", fixed])
+    monkeypatch.setattr(key_commands.words, "new_words", lambda: fixed)
+    monkeypatch.setattr(key_commands.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(key_commands.secrets.SystemRandom, "sample", lambda self, places, count: [3, 1, 2][:count])
+    monkeypatch.setattr(key_commands.click, "prompt", lambda *asked, **how: next(answers))
+    assert run_cli(["keys", "new", "account", "alice", "--words", "--unencrypted", "--home", str(home)]) == 0
+    assert "another word" in capsys.readouterr().err
+    assert run_cli(["keys", "words", "account"]) == 0  # the person types all of them
+    assert next(answers, None) is None
+
+
+def test_keys_go_to_other_programs_and_back(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PEM out and in, a hexadecimal seed in; the file that leaves is closed to others and never overwritten."""
+    monkeypatch.setenv("CCCNODE_PASSPHRASE", "correct horse")
+    made = _json(capsys, "keys", "new", "validator", "--home", str(home))[1]
+    pem = tmp_path / "validator.pem"
+    export = ["keys", "export", "validator", "--to", str(pem), "--home", str(home)]
+    assert _json(capsys, *export)[1]["encrypted"] is False
+    assert pem.stat().st_mode & 0o777 == 0o600
+    assert _json(capsys, *export)[1]["error"]["name"] == "keys/EXISTS"
+    other = Home(tmp_path / "other")
+    bring = ["keys", "import", "validator", "--home", str(other.root), "--file"]
+    assert _json(capsys, *bring, str(pem))[1]["public_key"] == made["public_key"]
+    observe = open_journal(RealDisk(other.data), 0, bytes.fromhex(made["public_key"][2:])).observe
+    assert observe == errors.NOT_SIGNING_JOURNAL_LOST.name  # it may have voted where it comes from
+    seed = _secret(tmp_path / "seed", "0x" + "11" * 32)
+    assert _json(capsys, *bring, str(seed))[0] == 0
+    listed = _json(capsys, "keys", "list", "--home", str(other.root))[1]
+    assert [Path(row["file"]).name for row in listed] == ["validator.json", "validator-2.json"]
+    assert run_cli(["keys", "list", "--home", str(other.root)]) == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["11" * 31, "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"]
+)
+def test_foreign_files_that_hold_no_key(
+    home: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no key of 32 bytes is refused by name; nothing is written."""
+    source = _secret(tmp_path / "source", content)
+    arguments = ["keys", "import", "node", "--file", str(source), "--unencrypted", "--home", str(home)]
+    assert _json(capsys, *arguments)[1]["error"]["name"] == "keys/DAMAGED"
+    source.chmod(0o640)
+    assert _json(capsys, *arguments)[1]["error"]["name"] == "keys/PERMISSIONS"
+    source.unlink()
+    assert _json(capsys, *arguments)[1]["error"]["name"] == "keys/MISSING"
+    assert run_cli(["keys", "import", "node", "--home", str(home)]) == 2
+    assert not Home(home).first_node_key.exists()
 
 
 def test_config_check(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from cccnode.types.validators import EpochRecord
 from consensus.capsule import read_capsule
 from consensus.messages import Message, decode_message
 from consensus.records import Record, decode_record
+from genesis import ceremony
 from genesis.bootstrap import make_demo
 from genesis.document import _accounts, allocation_bytes, document_bytes, read_document
 from p2p.frames import Channel, Splitter, frames
@@ -222,6 +223,8 @@ def _files(folder: Path) -> Iterator[Decoder]:
     demo = make_demo(4, certify=make_certificate, accounts=2, seed=b"fuzz", time_ms=1)
     document = document_bytes(demo.genesis.document)
     yield Decoder("genesis document", read_document, (document,), (Fault,), tokens=TEXT, cost=10)
+    draft = ceremony.draft_bytes(ceremony.begin("fuzz", time_ms=1))
+    yield Decoder("genesis draft", ceremony.read_draft, (draft, document), (Fault,), tokens=TEXT, cost=10)
     _, allocation = allocation_bytes(tuple(demo.genesis.accounts))
 
     def allocation_file(raw: bytes) -> Any:

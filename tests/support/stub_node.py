@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cccnode.city import CITY
-from cccnode.cli.node import _end_with
+from cccnode.cli.node import end_with
 from cccnode.config import load
 from cccnode.home import Home, HomeLock
 from cccnode.rpc.server import RpcServer
@@ -35,7 +35,7 @@ def main() -> None:
     _, home, _, parent = sys.argv[2:]
     if os.environ.get("STUB_FAILS") == Path(home).name:
         sys.exit("stub node fails on purpose")
-    _end_with(int(parent))
+    end_with(int(parent))
     here = Home(Path(home))
     with HomeLock.take(here), suppress(KeyboardInterrupt):
         asyncio.run(_run(here))

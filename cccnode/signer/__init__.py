@@ -1,0 +1,1 @@
+"""The remote signer: a validator's consensus key on a machine of its own."""

@@ -1,0 +1,140 @@
+"""A validator whose key is on another machine: cut off, restarted, with another clock, shared by two nodes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from cccnode import keys
+from cccnode.cli.main import run_cli
+from cccnode.client import Client
+from cccnode.config import LOOPBACK, TESTNET_PORT_STEP
+from cccnode.home import Home
+from tests.end_to_end.load import Load, exactly_once, picture
+from tests.end_to_end.processes import CCCNODE, END_S, ROOT, SHIFTED, Network, advance, codes
+from tests.end_to_end.waiting import until
+
+AWAY = "signer/AWAY"
+EVERYBODY = (0, 1, 2, 3)
+
+
+class Office:
+    """The signer's machine."""
+
+    def __init__(self, home: Path, dial: Sequence[str]) -> None:
+        self.home, self.dial = home, dial
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, program: Sequence[str] = CCCNODE, shift_ms: int = 0) -> None:
+        command = [*program, "signer", "run", "--home", str(self.home), "--parent", str(os.getpid())]
+        command += [word for node in self.dial for word in ("--dial", node)]
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, "SHIFT_MS": str(shift_ms)},
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None, "started"
+        self._process.send_signal(number)
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(END_S)
+            self._process = None
+
+    def log(self) -> str:
+        return (self.home / "log").read_text(encoding="utf-8", errors="replace")
+
+
+def _typed(*words: str) -> None:
+    assert run_cli([*words, "--output", "json"]) == 0
+
+
+def _move_key(node: Home, office: Home, genesis: Path) -> None:
+    """What an operator types to move a validator's key to a signer."""
+    office.keys.mkdir(parents=True)
+    office.keys.chmod(0o700)
+    shutil.move(node.validator_key, office.validator_key)
+    _typed("signer", "init", "--unencrypted", "--home", str(office.root))
+    assert run_cli(["signer", "allow", "--genesis", str(genesis), "--home", str(office.root)]) == 1  # made elsewhere
+    _typed("signer", "allow", "--genesis", str(genesis), "--floor", "0:0", "--home", str(office.root))
+    _use(node, office)
+
+
+def _use(node: Home, office: Home) -> None:
+    _typed("signer", "use", str(office.signer_card), "--home", str(node.root))
+
+
+def _listen(node: Home, port: int) -> str:
+    """Let a node listen for its signer; what the signer dials."""
+    text = node.config_file.read_text()
+    node.config_file.write_text(f'{text}\n[signer]\nlisten = "{LOOPBACK}:{port}"\n')
+    return f"{keys.read(node.node_key).pubkey}@{LOOPBACK}:{port}"
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> AsyncIterator[tuple[Network, Office]]:
+    network = Network.prepare(tmp_path / "net")
+    home, office = network.node(0).home, Home(tmp_path / "office")
+    _move_key(home, office, network.testnet.home.genesis_file)
+    running = Office(office.root, [_listen(home, network.testnet.shape.ports["p2p"] + 5)])
+    try:
+        yield network, running
+    finally:
+        running.stop()
+        network.stop_all()
+
+
+async def _no_evidence(clients: Sequence[Client]) -> None:
+    """Nobody has seen two votes that contradict each other, and no node is alarmed."""
+    for client in clients:
+        assert "consensus/SAFETY_ALARM" not in codes(await client.status())
+    assert (await clients[1].call("evidence_list"))["count"] == "0"
+
+
+async def _needed(network: Network, clients: Sequence[Client]) -> None:
+    """With another validator gone nothing is final without the signer's votes."""
+    network.stop(3)
+    await advance(clients[0], 2)
+    network.start(3)
+    await network.validating(clients, 3)
+
+
+async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -> None:
+    """Cut off under load, killed, started with another clock: the node observes, says why, and votes again by itself."""
+    network, office = town
+    network.start(*EVERYBODY)
+    async with network.clients() as clients:
+        await network.observing(clients, 0, AWAY)
+        office.start()
+        await network.validating(clients, *EVERYBODY)
+        load = Load(network, clients, [0, 1, 2])
+        before = await picture(load, EVERYBODY)
+        async with load.running():
+            await _needed(network, clients)
+            office.send(signal.SIGSTOP)
+            await network.observing(clients, 0, AWAY)
+            await advance(clients[1], 5)  # the others go on
+            office.send(signal.SIGCONT)
+            await network.validating(clients, 0)
+            await _needed(network, clients)
+            office.stop()
+            await network.observing(clients, 0, AWAY)
+            await advance(clients[0], 3)
+            office.start(program=SHIFTED, shift_ms=-400 * 86_400_000)
+            await network.validating(clients, *EVERYBODY)
+            await _needed(network, clients)
+        await exactly_once(load, EVERYBODY, before)
+        await _no_evidence(clients)
+    assert "refused" not in office.log()
