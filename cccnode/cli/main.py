@@ -12,6 +12,7 @@ from cccnode.cli.options import Options, fresh_options, global_options
 from cccnode.types.errors import CONFIG_INVALID, Fault
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "dev": ("cccnode.cli.dev:dev", "One validator with funded accounts, to develop against."),
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
     "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
     "card": ("cccnode.cli.card:card", "Network cards: make, show."),
@@ -65,7 +66,7 @@ class Table(click.Group):
 @click.group(
     cls=Table,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: cccnode testnet up -n 4",
+    epilog="Example: cccnode dev",
 )
 @global_options
 def cli() -> None:
