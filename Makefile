@@ -48,7 +48,7 @@ simulate: $(READY) ## whole networks from seeds: make simulate PROFILE=consensus
 long: $(READY) ## the full counts and all benchmarks; resumable; writes benchmarks/results/*.json
 	@exec $(BIN)/python -m tests.long $(ARGS)
 
-docs: $(READY) ## write docs/reference.md anew from the code
+docs: $(READY) ## write docs/en/reference.md anew from the code
 	@exec $(BIN)/python -m tests.tidy.reference
 
 lock: $(READY) ## write constraints.txt anew from what .venv holds

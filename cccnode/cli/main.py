@@ -34,7 +34,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "db": ("cccnode.cli.db:db", "What a node keeps: back up, verify, restore, check, repair, prune."),
     "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
-    "config": ("cccnode.cli.config:config", "Settings: check, show."),
+    "config": ("cccnode.cli.config:config", "Settings: check, show, docs, schema."),
+    "log": ("cccnode.cli.log:log", "The log of a running node: level."),
     "version": ("cccnode.cli.node:version", "The version of this program."),
 }
 """Subcommand: where it lives, and what it does."""

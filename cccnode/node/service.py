@@ -408,7 +408,7 @@ class Service:
     def readiness(self) -> Sequence[Check]:
         """See `Backend`."""
         failed = {reason.spec: reason for reason in self._reasons()}
-        free = shutil.disk_usage(self._data).free
+        free, _ = self.disk()
         disk = Reason(spec=DISK_FULL, values={"free_bytes": free}) if free < FREE_BYTES_MIN else None
         signing = next((failed[spec] for spec in failed if spec in self._not_signing()), None)
         return [
@@ -421,6 +421,11 @@ class Service:
             Check(name="index", failed=failed.get(INDEX_BEHIND)),
             Check(name="state", failed=failed.get(DIVERGED)),
         ]
+
+    def disk(self) -> tuple[int, int]:
+        """Free bytes and all bytes of the disk where the data lies."""
+        usage = shutil.disk_usage(self._data)
+        return usage.free, usage.total
 
     def _not_signing(self) -> set[ErrorSpec]:
         observing = self._observing()

@@ -1,4 +1,4 @@
-"""docs/reference.md out of the tables in the code: `python -m tests.tidy.reference`, or `make docs`, writes it anew."""
+"""docs/en/reference.md out of the tables in the code: `python -m tests.tidy.reference` (`make docs`) writes it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,12 +8,13 @@ import msgspec
 from cccnode import config
 from cccnode.city import CITY
 from cccnode.cli import main as cli
+from cccnode.cli.describing import meanings, one_line, settings
 from cccnode.rpc.methods import method_table
 from cccnode.types import limits
-from tests.tidy.forms import cell, commands, field_forms, form, meanings, one_line, parameters
+from tests.tidy.forms import cell, commands, field_forms, form, parameters
 from tests.tidy.source import ROOT
 
-PAGE = ROOT / "docs" / "reference.md"
+PAGE = ROOT / "docs" / "en" / "reference.md"
 
 _HEAD = """# Reference
 
@@ -66,6 +67,7 @@ def _commands() -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
+    texts = settings()
     yield "## Settings\n"
     yield one_line(
         "`config.toml` in the home; strongest first: `--set section.key=value`, environment `CCCNODE_SECTION__KEY`, "
@@ -75,17 +77,12 @@ def _settings() -> Iterator[str]:
     yield from _table(
         ("key", "value", "default", "what it means"),
         (
-            (f"`{section}.{field.name}`", form(field.type), f"`{_toml(field)}`", _meaning(kind, field.name))
+            (f"`{section}.{field.name}`", form(field.type), f"`{_toml(field)}`", texts[f"{section}.{field.name}"])
             for section, kind in config.SECTIONS.items()
             for field in msgspec.structs.fields(kind)
         ),
     )
     yield f"Profiles: {', '.join(f'`{name}`' for name in config.PROFILES)}.\n"
-
-
-def _meaning(section: type, name: str) -> str:
-    """What stands under the field; for the obvious ones what the whole section is about."""
-    return meanings(section).get(name) or one_line(section.__doc__ or "")
 
 
 def _toml(field: msgspec.structs.FieldInfo) -> str:

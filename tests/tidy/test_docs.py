@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from cccnode.cli.describing import settings
 from tests.tidy import reference
 from tests.tidy.source import ROOT, files, nothing, product_files, text
 
@@ -13,8 +14,13 @@ _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
 def test_reference_is_current() -> None:
-    """docs/reference.md is what `make docs` would write now."""
+    """docs/en/reference.md is what `make docs` would write now."""
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
+
+
+def test_every_setting_is_explained() -> None:
+    """Each key of config.toml has a docstring of its own, which help, schema and reference page show."""
+    nothing(key for key, meaning in settings().items() if not meaning)
 
 
 def test_links_lead_somewhere() -> None:
@@ -30,8 +36,8 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_rule_numbers_exist() -> None:
-    """Every D or J rule that a comment names stands in docs/rules.md."""
-    known = set(re.findall(r"(?:^\| |\*\*)([DJ]\d+)\b", text(Path("docs/rules.md")), re.MULTILINE))
+    """Every D or J rule that a comment names stands in docs/en/rules.md."""
+    known = set(re.findall(r"(?:^\| |\*\*)([DJ]\d+)\b", text(Path("docs/en/rules.md")), re.MULTILINE))
     named = {(rule, str(path)) for path in product_files() for rule in re.findall(r"\b[DJ]\d{1,2}\b", text(path))}
 
     nothing(sorted(place for place in named if place[0] not in known))
