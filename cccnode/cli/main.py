@@ -35,6 +35,11 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
     "config": ("cccnode.cli.config:config", "Settings: check, show, docs, schema."),
+    "health": ("cccnode.cli.health:health", "Ready or not, as an exit code."),
+    "consensus": ("cccnode.cli.consensus:consensus", "Views and votes as they happen: watch."),
+    "debug": ("cccnode.cli.debug:debug", "What developers need to know of a node: bundle."),
+    "service": ("cccnode.cli.service:service", "The node as a service of systemd: install."),
+    "completion": ("cccnode.cli.completion:completion", "Completion for bash, zsh and fish."),
     "log": ("cccnode.cli.log:log", "The log of a running node: level."),
     "version": ("cccnode.cli.node:version", "The version of this program."),
 }

@@ -15,6 +15,7 @@ from tests.tidy.forms import cell, commands, field_forms, form, parameters
 from tests.tidy.source import ROOT
 
 PAGE = ROOT / "docs" / "en" / "reference.md"
+THAI_ERRORS = ROOT / "docs" / "th" / "errors.md"
 
 _HEAD = """# Reference
 
@@ -123,6 +124,16 @@ def _errors() -> Iterator[str]:
     )
 
 
+def thai_errors() -> str:
+    """The page of errors in Thai."""
+    head = "# ข้อผิดพลาด\n\nสร้างด้วย `make docs` จากตารางในโปรแกรม ชื่อไม่เปลี่ยนความหมาย ตัวเลขอยู่ในใบรับและในคำตอบ JSON-RPC\n"
+    rows = (
+        (str(row.code), f"`{row.name}`", row.th, row.remedy_th, "ได้" if row.retryable else "")
+        for row in CITY.errors.values()
+    )
+    return "\n".join([head, *_table(("รหัส", "ชื่อ", "เกิดอะไรขึ้น", "ควรทำอย่างไร", "ส่งซ้ำ"), rows)])
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
@@ -132,5 +143,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    click.echo(f"written: {PAGE.relative_to(ROOT)}")
+    for path, written in ((PAGE, page()), (THAI_ERRORS, thai_errors())):
+        path.write_text(written, encoding="utf-8")
+        click.echo(f"written: {path.relative_to(ROOT)}")

@@ -14,8 +14,9 @@ _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
 def test_reference_is_current() -> None:
-    """docs/en/reference.md is what `make docs` would write now."""
+    """docs/en/reference.md and the Thai errors are what `make docs` would write now."""
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
+    assert reference.thai_errors() == reference.THAI_ERRORS.read_text(encoding="utf-8")
 
 
 def test_every_setting_is_explained() -> None:
