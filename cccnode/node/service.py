@@ -408,7 +408,7 @@ class Service:
     def readiness(self) -> Sequence[Check]:
         """See `Backend`."""
         failed = {reason.spec: reason for reason in self._reasons()}
-        free, _ = self.disk()
+        free = shutil.disk_usage(self._data).free
         disk = Reason(spec=DISK_FULL, values={"free_bytes": free}) if free < FREE_BYTES_MIN else None
         signing = next((failed[spec] for spec in failed if spec in self._not_signing()), None)
         return [
