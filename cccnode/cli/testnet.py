@@ -140,10 +140,11 @@ def stay_up(options: Options, network: Testnet, announcement: Announcement) -> N
 async def _up(options: Options, network: Testnet, announcement: Announcement) -> None:
     from cccnode.cli.supervisor import Supervisor  # noqa: PLC0415 - pulls in aiohttp
 
+    count = len(network.nodes)
     output.say(
         options.text(
-            f"Starting {len(network.nodes)} nodes; homes in {network.home.root}",
-            f"กำลังเริ่ม {len(network.nodes)} โหนด ข้อมูลอยู่ใน {network.home.root}",
+            f"Starting {count} node{'s' * (count > 1)} in {network.home.root}",
+            f"กำลังเริ่ม {count} โหนด ข้อมูลอยู่ใน {network.home.root}",
         )
     )
     supervisor = Supervisor(network, output.say)

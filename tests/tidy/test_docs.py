@@ -4,8 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
+
+from cccnode.city import CITY
+from cccnode.cli import main as cli
 from cccnode.cli.describing import settings
+from cccnode.rpc.methods import method_table
 from tests.tidy import reference
+from tests.tidy.forms import commands
 from tests.tidy.source import ROOT, files, nothing, product_files, text
 
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -17,6 +23,17 @@ def test_reference_is_current() -> None:
     """docs/en/reference.md and the Thai errors are what `make docs` would write now."""
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
     assert reference.thai_errors() == reference.THAI_ERRORS.read_text(encoding="utf-8")
+
+
+def test_everything_that_is_typed_is_documented() -> None:
+    """Every RPC method, command, option, setting and error stands on the reference page by its name."""
+    shown = text(Path("docs/en/reference.md"))
+    names = {*method_table(CITY), *settings(), *(row.name for row in CITY.errors.values())}
+    for path, command in commands(cli.cli, ("cccnode",)):
+        options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+        names |= {path, *(name for option in options for name in option.opts)}
+
+    nothing(name for name in names if not re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", shown))
 
 
 def test_every_setting_is_explained() -> None:
