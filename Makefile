@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check static fix bench simulate long docs lock clean
+.PHONY: help run test check static fix bench simulate long docs dist lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -48,8 +48,11 @@ simulate: $(READY) ## whole networks from seeds: make simulate PROFILE=consensus
 long: $(READY) ## the full counts and all benchmarks; resumable; writes benchmarks/results/*.json
 	@exec $(BIN)/python -m tests.long $(ARGS)
 
-docs: $(READY) ## write docs/reference.md anew from the code
+docs: $(READY) ## write docs/en/reference.md and docs/th/errors.md anew from the code
 	@exec $(BIN)/python -m tests.tidy.reference
+
+dist: $(READY) ## source archive, wheel, hashed lock and bill of materials in dist/, tried in an empty environment
+	@exec $(BIN)/python -m tests.dist
 
 lock: $(READY) ## write constraints.txt anew from what .venv holds
 	@{ sed -n '/^#/p' constraints.txt; \

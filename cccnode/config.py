@@ -38,6 +38,7 @@ Network = Annotated[str, Meta(max_length=64, pattern=r"^[0-9a-fA-F.:]+(/[0-9]{1,
 """An address or a network such as `10.0.0.0/8`."""
 ApiKey = Annotated[str, Meta(max_length=160, pattern=r"^[\w.-]{1,64}:[0-9a-f]{64}:[1-9][0-9]{0,8}$")]
 """`name:SHA-256 of the key in hexadecimal:units a second`."""
+LogLevel = Literal["debug", "info", "warning", "error"]
 Keeping = Annotated[str, Meta(max_length=32, pattern=KEEP_PATTERN)]
 """How long something is kept."""
 Contact = Annotated[str, Meta(max_length=336, pattern=r"^[0-9a-f]{64}@(\[[0-9a-fA-F:]+\]|[^\s:\[\]@]+):[0-9]{1,5}$")]
@@ -63,6 +64,7 @@ class P2pSection(_Section, frozen=True, kw_only=True):
     """Connections between nodes."""
 
     listen: Address = f"{LOOPBACK}:{PORTS['p2p']}"
+    """`host:port` at which other nodes connect; 0.0.0.0 for all interfaces."""
     advertise: Annotated[tuple[Address, ...], Meta(max_length=NODE_ADDRESSES_MAX)] = ()
     """Up to 4 `host:port` at which others reach this node, the best first; none: the listening address."""
     bootstrap: tuple[Contact, ...] = ()
@@ -73,6 +75,7 @@ class RpcSection(_Section, frozen=True, kw_only=True):
     """The public JSON-RPC port."""
 
     listen: Address = f"{LOOPBACK}:{PORTS['rpc']}"
+    """`host:port` for clients; anything but loopback makes it public."""
     body_bytes_max: Annotated[int, Meta(ge=1024, le=RPC_BODY_BYTES_MAX)] = RPC_BODY_BYTES_MAX
     """One request body."""
     inflight_bytes_max: Annotated[int, Meta(ge=RPC_BODY_BYTES_MAX, le=2**32)] = 4 * RPC_BODY_BYTES_MAX
@@ -117,12 +120,14 @@ class OpsSection(_Section, frozen=True, kw_only=True):
     """Health and metrics, on loopback only."""
 
     listen: Address = f"{LOOPBACK}:{PORTS['ops']}"
+    """`host:port` on loopback of health, metrics and what the operator asks the running node to do."""
 
 
 class StorageSection(_Section, frozen=True, kw_only=True):
     """Where state lives."""
 
     engine: Literal["leveldb", "memory"] = "leveldb"
+    """Where the state is kept; memory forgets it at the end, for tests."""
     cache_mb: Annotated[int, Meta(ge=16, le=1_048_576)] = 512
     """Bound of the state cache; a smaller one costs reads and never changes a result."""
     index: bool = True
@@ -165,7 +170,9 @@ class MempoolSection(_Section, frozen=True, kw_only=True):
     """Transactions that wait here."""
 
     txs_max: Annotated[int, Meta(ge=1, le=10_000_000)] = MEMPOOL_TXS_MAX
+    """Transactions that wait here at the same time; more are refused with pool/FULL."""
     pending_per_payer_max: Annotated[int, Meta(ge=1, le=1_000_000)] = PENDING_PER_PAYER_MAX
+    """Of these for one payer; more are refused with pool/PAYER_LIMIT."""
 
 
 class KeysSection(_Section, frozen=True, kw_only=True):
@@ -185,8 +192,10 @@ class SignerSection(_Section, frozen=True, kw_only=True):
 class LogSection(_Section, frozen=True, kw_only=True):
     """What the node says."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: LogLevel = "info"
+    """Quieter events are not written; `cccnode log level` changes it while the node runs."""
     format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object a line."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

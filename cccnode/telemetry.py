@@ -38,6 +38,14 @@ class Metrics:
         self.behind = gauge("consensus_behind_blocks", "Blocks behind the newest known height")
         self.block_interval = histogram("consensus_block_interval_seconds", "Header time between blocks")
 
+        self.last_block = gauge("consensus_last_block_timestamp_seconds", "Header time of the last executed block")
+        self.validating = gauge("consensus_validator", "1 when this node is a validator of the epoch")
+        self.signing = gauge("consensus_signing", "1 when this validator votes, 0 when it only observes")
+        self.contradictions = gauge("consensus_contradictions", "Pairs of contradicting votes that this node has met")
+
+        self.ready = gauge("node_ready", "1 when no check of /readyz fails")
+        self.check_failed = gauge("node_check_failed", "1 when this check of /readyz fails", "check")
+
         self.transactions = counter("ledger_transactions_total", "Decided transactions", "result")
         self.window = gauge("ledger_window_transactions", "Ids in the duplicate window")
         self.stage_seconds = counter("node_stage_cpu_seconds_total", "Processor time by stage of the work", "stage")
@@ -48,11 +56,14 @@ class Metrics:
         self.peers = gauge("p2p_peers", "Connected nodes")
         self.sent_messages = counter("p2p_sent_messages_total", "Messages sent", "channel")
         self.sent_bytes = counter("p2p_sent_bytes_total", "Bytes sent", "channel")
+        self.received_messages = counter("p2p_received_messages_total", "Messages received", "channel")
         self.received_bytes = counter("p2p_received_bytes_total", "Bytes received", "channel")
         self.clock_skew = gauge("p2p_clock_skew_seconds", "Median difference to the clocks of peers")
         self.sync_seconds = histogram("storage_sync_seconds", "One fdatasync", "file")
         self.earliest = gauge("storage_earliest_height", "Lowest height that is kept", "kind")
         self.usage = gauge("storage_bytes", "Bytes on the disk", "kind")
+        self.disk_free = gauge("storage_free_bytes", "Bytes that are free where the data lies")
+        self.disk_size = gauge("storage_disk_bytes", "Bytes of the disk where the data lies")
         self.index_behind = gauge("storage_index_behind_blocks", "Blocks that the transaction index lacks")
 
         self.rpc_requests = counter("rpc_requests_total", "Calls by method and outcome", "method", "outcome")
@@ -84,6 +95,26 @@ class Metrics:
         return Histogram(f"{PREFIX}_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
 
+class Loudness:
+    """The quietest level that is written.  Of the process, like the log itself, and changeable while it runs."""
+
+    def __init__(self, level: str) -> None:
+        """Begin with `level`: debug, info, warning or error."""
+        self.level = level
+        self.number = 0
+        self.set(level)
+
+    def set(self, level: str) -> str:
+        """From now on write this level and everything louder; what it was before."""
+        before, self.level = self.level, level
+        self.number = logging.getLevelNamesMapping()[level.upper()]
+        return before
+
+
+LOUDNESS: Final = Loudness("info")
+"""What `start_logging` sets, and `POST /log` on the operator's port."""
+
+
 def start_logging(*, level: str, form: str) -> None:
     """Log to standard error through structlog: `text` for people, `json` for machines; one line an event.
 
@@ -91,12 +122,20 @@ def start_logging(*, level: str, form: str) -> None:
     """
     import structlog  # noqa: PLC0415 - 180 ms that other commands need not pay
 
+    def loud_enough(_logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Drop what is quieter than asked for."""
+        if structlog.processors.NAME_TO_LEVEL[method] < LOUDNESS.number:
+            raise structlog.DropEvent
+        return event
+
+    LOUDNESS.set(level)
     colours = sys.stderr.isatty()
     render: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=colours)
     )
     structlog.configure(
         processors=[
+            loud_enough,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -104,7 +143,7 @@ def start_logging(*, level: str, form: str) -> None:
             structlog.processors.format_exc_info,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

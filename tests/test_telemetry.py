@@ -6,7 +6,7 @@ import re
 import pytest
 import structlog
 
-from cccnode.telemetry import Metrics, start_logging
+from cccnode.telemetry import LOUDNESS, Metrics, start_logging
 
 
 def test_names_follow_the_rule() -> None:
@@ -62,3 +62,18 @@ def test_log(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "hidden" not in line
     if form == "json":
         assert (json.loads(line)["height"], json.loads(line)["level"]) == (5, "info")
+
+
+def test_the_level_changes_while_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A logger that was made and used before says more, or less, from the next event on."""
+    start_logging(level="warning", form="text")
+    log = structlog.get_logger("area")
+    log.info("first")
+    assert LOUDNESS.set("debug") == "warning"
+    log.debug("second")
+    LOUDNESS.set("error")
+    log.warning("third")
+    LOUDNESS.set("info")
+    structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert [word for word in ("first", "second", "third") if word in said] == ["second"]

@@ -12,6 +12,7 @@ from cccnode.cli.options import Options, fresh_options, global_options
 from cccnode.types.errors import CONFIG_INVALID, Fault
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "dev": ("cccnode.cli.dev:dev", "One validator with funded accounts, to develop against."),
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
     "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
     "genesis": (
@@ -38,7 +39,13 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "db": ("cccnode.cli.db:db", "What a node keeps: back up, verify, restore, check, repair, prune."),
     "export": ("cccnode.cli.export:export", "The chain in SQLite or PostgreSQL, for search and dashboards: run."),
     "restart": ("cccnode.cli.restart:restart", "After a quorum is lost for ever: agree on how to go on."),
-    "config": ("cccnode.cli.config:config", "Settings: check, show."),
+    "config": ("cccnode.cli.config:config", "Settings: check, show, docs, schema."),
+    "health": ("cccnode.cli.health:health", "Ready or not, as an exit code."),
+    "consensus": ("cccnode.cli.consensus:consensus", "Views and votes as they happen: watch."),
+    "debug": ("cccnode.cli.debug:debug", "What developers need to know of a node: bundle."),
+    "service": ("cccnode.cli.service:service", "The node as a service of systemd: install."),
+    "completion": ("cccnode.cli.completion:completion", "Completion for bash, zsh and fish."),
+    "log": ("cccnode.cli.log:log", "The log of a running node: level."),
     "version": ("cccnode.cli.node:version", "The version of this program."),
 }
 """Subcommand: where it lives, and what it does."""
@@ -70,7 +77,7 @@ class Table(click.Group):
 @click.group(
     cls=Table,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Example: cccnode testnet up -n 4",
+    epilog="Example: cccnode dev",
 )
 @global_options
 def cli() -> None:

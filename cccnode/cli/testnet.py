@@ -29,6 +29,9 @@ _GIVE_UP_S: Final = 30.0
 _DEADLINE_MARGIN_MS: Final = 10_000
 DEMO_AMOUNT: Final = 5_000_000
 
+Announcement = Callable[[Options, Testnet, dict[str, Any]], list[str]]
+"""The lines that a network shows once it runs, out of what `demo_offer` found."""
+
 
 @click.group(epilog="Example: cccnode testnet up -n 4")
 def testnet() -> None:
@@ -62,7 +65,7 @@ def up(
         else:
             _same_shape(network, validators=validators, peers=peers, accounts=accounts, p2p=port_base)
             check_ports(network.shape.ports, nodes=len(network.nodes))
-        asyncio.run(_up(options, network))
+        stay_up(options, network, _announcement)
 
 
 @testnet.command(epilog="Example: cccnode testnet down --home .demo")
@@ -129,32 +132,38 @@ def start(options: Options, index: int) -> None:
     _report(options, node, running=True)
 
 
-async def _up(options: Options, network: Testnet) -> None:
+def stay_up(options: Options, network: Testnet, announcement: Announcement) -> None:
+    """Run every node of a network whose home is locked, say what one can do with it, and stay until Ctrl-C."""
+    asyncio.run(_up(options, network, announcement))
+
+
+async def _up(options: Options, network: Testnet, announcement: Announcement) -> None:
     from cccnode.cli.supervisor import Supervisor  # noqa: PLC0415 - pulls in aiohttp
 
+    count = len(network.nodes)
     output.say(
         options.text(
-            f"Starting {len(network.nodes)} nodes; homes in {network.home.root}",
-            f"กำลังเริ่ม {len(network.nodes)} โหนด ข้อมูลอยู่ใน {network.home.root}",
+            f"Starting {count} node{'s' * (count > 1)} in {network.home.root}",
+            f"กำลังเริ่ม {count} โหนด ข้อมูลอยู่ใน {network.home.root}",
         )
     )
     supervisor = Supervisor(network, output.say)
     async with supervisor.running():
         if not supervisor.stopping:
-            await _announce(options, network)
+            await _announce(options, network, announcement)
             await supervisor.until_stopped()
         output.say(options.text("Stopping every node ...", "กำลังหยุดทุกโหนด ..."))
     output.say(options.text("All nodes stopped.", "ทุกโหนดหยุดแล้ว"))
 
 
-async def _announce(options: Options, network: Testnet) -> None:
+async def _announce(options: Options, network: Testnet, announcement: Announcement) -> None:
     """Everything a newcomer needs: chain, addresses, accounts, and two lines that send money."""
     offer = await demo_offer(network)
     if options.json:
         output.emit_json(offer)
         sys.stdout.flush()
         return
-    click.echo("\n".join(_announcement(options, network, offer)))
+    click.echo("\n".join(announcement(options, network, offer)))
     sys.stdout.flush()
 
 
@@ -202,7 +211,7 @@ async def demo_offer(network: Testnet) -> dict[str, Any]:
     for name in network.account_names():
         key = keys.unlock(network.home.account_key(name), role=Role.ACCOUNT)
         owners[name] = Account(account_id(key.public_key), key)
-    sender, receiver = owners["demo1"], owners["demo2"]
+    (first, sender), (second, receiver) = list(owners.items())[:2]
     async with Client(network.nodes[0].rpc) as client:
         limits = (await client.call("chain_validators"))["limits"]
         until = wall_ms() + int(limits["tx_lifetime_max_ms"]) - _DEADLINE_MARGIN_MS
@@ -216,7 +225,7 @@ async def demo_offer(network: Testnet) -> dict[str, Any]:
         "accounts": [{"name": name, "account": account_text(owner.account)} for name, owner in owners.items()],
         "curl": curl,
         "valid_until_ms": str(until),
-        "cli": f"{program()} tx transfer demo2 {DEMO_AMOUNT} --from demo1 --home {_short(network.home.root)}",
+        "cli": f"{program()} tx transfer {second} {DEMO_AMOUNT} --from {first} --home {_short(network.home.root)}",
         "process": os.getpid(),
     }
 

@@ -6,7 +6,7 @@
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from cccnode import config, keys
-from cccnode.config import LOOPBACK, PORTS, TESTNET_PORT_STEP
+from cccnode.config import DEFAULT_PROFILE, LOOPBACK, PORTS, TESTNET_PORT_STEP
 from cccnode.crypto.signing import SigningKey
 from cccnode.home import Home, disk_fault, lock_holder
 from cccnode.keys import Role
@@ -41,6 +41,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Named key files `demo1`, `demo2` ...: at most this many."""
     ports: dict[str, int] = msgspec.field(default_factory=lambda: dict(PORTS))
     """Ports of node 0."""
+    names: Annotated[tuple[str, ...], Meta(max_length=NODES_MAX)] = ()
+    """Other names for those accounts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class Testnet:
 
     def account_names(self) -> list[str]:
         """Names of the funded accounts whose keys are here."""
+        if self.shape.names:
+            return list(self.shape.names)
         return [f"demo{number}" for number in range(1, min(self.shape.accounts, DEMO_ACCOUNTS) + 1)]
 
     def remove(self) -> None:
@@ -149,11 +153,13 @@ def prepare(
     settings: Mapping[str, object] | None = None,
     time_ms: int | None = None,
     limits: "LimitsEntry | None" = None,
+    names: Sequence[str] = (),
+    profile: str = DEFAULT_PROFILE,
 ) -> Testnet:
     """Make a test network: genesis, a home for every node, key files of the first accounts.
 
     `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable; `limits`
-    are those of the genesis document.
+    are those of the genesis document; `names` are those of the accounts; `profile` is that of the validators.
 
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
@@ -177,14 +183,20 @@ def prepare(
         limits=limits,
     )
     shape = Shape(
-        chain="0x" + demo.genesis.chain.hex(), validators=validators, peers=peers, accounts=accounts, ports=dict(ports)
+        chain="0x" + demo.genesis.chain.hex(),
+        validators=validators,
+        peers=peers,
+        accounts=accounts,
+        ports=dict(ports),
+        names=tuple(names),
     )
     network = Testnet(home, shape)
     files = {"genesis.json": demo.document, **({demo.allocation[0]: demo.allocation[1]} if demo.allocation else {})}
     _write_all(root, files)
     for node, partner in zip(network.nodes, demo.partners, strict=True):
         own = {"node.organisation": partner.name, **(settings or {})}
-        _write_all(node.home.root, {**files, "config.toml": _settings(node, partner.consensus is None, own)})
+        role = "peer" if partner.consensus is None else profile
+        _write_all(node.home.root, {**files, "config.toml": _settings(node, role, own)})
         keys.create(
             node.home.node_key,
             role=Role.NODE,
@@ -234,7 +246,7 @@ def check_ports(ports: Mapping[str, int], *, nodes: int) -> None:
                     raise fault(errors.PORT_IN_USE, address=address, node=index) from error
 
 
-def _settings(node: TestnetNode, is_peer: bool, further: Mapping[str, object]) -> bytes:
+def _settings(node: TestnetNode, profile: str, further: Mapping[str, object]) -> bytes:
     values: dict[str, object] = {
         "node.name": f"node{node.index}",
         "p2p.listen": node.p2p,
@@ -243,7 +255,7 @@ def _settings(node: TestnetNode, is_peer: bool, further: Mapping[str, object]) -
         "storage.cache_mb": 128,
         **further,
     }
-    return config.render(values, profile="peer" if is_peer else "validator").encode()
+    return config.render(values, profile=profile).encode()
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -58,6 +58,9 @@ class Measuring:
         metrics.validators.set(len(status.validators))
         metrics.validators_reachable.set(sum(validator.reachable for validator in status.validators))
         metrics.behind.set(status.behind)
+        metrics.last_block.set(status.time_ms / 1000)
+        metrics.contradictions.set(len(self._service.evidence()))
+        self._refresh_checks()
         metrics.window.set(len(self._replica.window))
         metrics.mempool.set(status.mempool)
         metrics.peers.set(status.peers)
@@ -73,10 +76,24 @@ class Measuring:
             self._count("messages", channel.name.lower(), traffic.frames_out)
             self._count("sent", channel.name.lower(), traffic.bytes_out)
             self._count("received", channel.name.lower(), traffic.bytes_in)
+            self._count("messages_in", channel.name.lower(), traffic.frames_in)
         stages = self._replica.stages
         for stage in sorted(stages.nanoseconds):
             self._count("stage_ns", stage, stages.nanoseconds[stage])
             self._count("stage_items", stage, stages.items[stage])
+
+    def _refresh_checks(self) -> None:
+        """What /readyz says, whether this node votes, and how much room it has."""
+        metrics, replica = self._metrics, self._replica
+        checks = self._service.readiness()
+        metrics.ready.set(all(check.failed is None for check in checks))
+        for check in checks:
+            metrics.check_failed.labels(check.name).set(check.failed is not None)
+        metrics.validating.set(replica.epoch.me is not None)
+        metrics.signing.set(replica.voting is not None and replica.voting.engine.observing is None)
+        free, size = self._service.disk()
+        metrics.disk_free.set(free)
+        metrics.disk_size.set(size)
 
     def _count(self, what: str, label: str, total: int) -> None:
         """Bring a counter up to a total that somebody else keeps."""
@@ -85,6 +102,8 @@ class Measuring:
         match what:
             case "messages":
                 self._metrics.sent_messages.labels(label).inc(more)
+            case "messages_in":
+                self._metrics.received_messages.labels(label).inc(more)
             case "sent":
                 self._metrics.sent_bytes.labels(label).inc(more)
             case "received":

@@ -462,6 +462,11 @@ class Service:
             Check(name="state", failed=failed.get(DIVERGED)),
         ]
 
+    def disk(self) -> tuple[int, int]:
+        """Free bytes and all bytes of the disk where the data lies."""
+        usage = shutil.disk_usage(self._data)
+        return usage.free, usage.total
+
     def _not_signing(self) -> set[ErrorSpec]:
         observing = self._observing()
         return {SAFETY_ALARM} | ({observing} if observing is not None else set())

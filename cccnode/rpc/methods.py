@@ -23,7 +23,7 @@ from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
 from cccnode.rpc import comparing, envelopes, events, proving, trying
 from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, TxStatus
-from cccnode.rpc.values import Json, decimal_text, hex_text, plain, reader, writer
+from cccnode.rpc.values import Json, decimal_text, hex_text, reader, writer
 from cccnode.rpc.writing import header_json, joined_block_json, receipt_json, transaction_json, tx_status_json
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault

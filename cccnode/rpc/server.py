@@ -24,6 +24,7 @@ from cccnode.rpc.downloads import Downloads
 from cccnode.rpc.gate import Bucket, Gate, rate_headers, retry_after
 from cccnode.rpc.health import Health
 from cccnode.rpc.incidents import INCIDENT_PATH, Incidents, send_incident
+from cccnode.rpc.levels import LOG_PATH, send_level
 from cccnode.rpc.listening import Certificate, Doorkeeper
 from cccnode.rpc.origins import Origins
 from cccnode.rpc.photos import SNAPSHOT_PATH, Photographer, send_snapshot
@@ -43,7 +44,7 @@ UNIT_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _USAGE: Final = "POST /rpc (JSON-RPC 2.0), GET /ws, /v1/..., /openrpc.json, /openapi.json or /genesis.json"
-_OPS_USAGE: Final = "GET /livez, /readyz or /metrics, or POST /incident, /snapshot or /backup"
+_OPS_USAGE: Final = "GET /livez, /readyz, /metrics or /log, or POST /incident, /snapshot, /backup or /log"
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -280,21 +281,12 @@ class RpcServer:
     # -- the operator's port -----------------------------------------------------------------------------------------
 
     async def _ops_page(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "POST" and request.path == INCIDENT_PATH and self._incidents is not None:
-            try:
-                return await send_incident(request, self._incidents)
-            except Fault as refusal:
-                return _refuse(refusal)
-        if request.method == "POST" and request.path == SNAPSHOT_PATH and self._photographer is not None:
-            try:
-                return await send_snapshot(request, self._photographer)
-            except Fault as refusal:
-                return _refuse(refusal)
-        if request.method == "POST" and request.path == BACKUP_PATH and self._copier is not None:
-            try:
-                return await send_copy(request, self._copier)
-            except Fault as refusal:
-                return _refuse(refusal)
+        try:
+            asked = await self._asked(request)
+        except Fault as refusal:
+            return _refuse(refusal)
+        if asked is not None:
+            return asked
         match request.method, request.path:
             case "GET", "/livez":
                 return web.json_response({"live": True})
@@ -305,6 +297,24 @@ class RpcServer:
                 return web.Response(body=self._metrics.render(), headers={"Content-Type": _PROMETHEUS})
             case _:
                 return _refuse(fault(errors.RPC_HTTP, path=request.path[:64], usage=_OPS_USAGE))
+
+    async def _asked(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """What the operator asks the node to do; None when it is nothing of that.
+
+        Raises:
+            Fault: why it is not done.
+        """
+        if request.path == LOG_PATH and request.method in {"GET", "POST"}:
+            return await send_level(request)
+        if request.method != "POST":
+            return None
+        if request.path == INCIDENT_PATH and self._incidents is not None:
+            return await send_incident(request, self._incidents)
+        if request.path == SNAPSHOT_PATH and self._photographer is not None:
+            return await send_snapshot(request, self._photographer)
+        if request.path == BACKUP_PATH and self._copier is not None:
+            return await send_copy(request, self._copier)
+        return None
 
 
 def _weight(body: bytes | bytearray) -> int:

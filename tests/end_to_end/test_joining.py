@@ -1,4 +1,4 @@
-"""From nothing to validator by the commands of docs/how-to-join.md, with real processes; then new keys."""
+"""From nothing to validator by the commands of docs/en/how-to-join.md, with real processes; then new keys."""
 
 import json
 import os

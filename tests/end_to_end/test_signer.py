@@ -1,6 +1,5 @@
 """A validator whose key is on another machine: cut off, restarted, with another clock, shared by two nodes."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,11 +12,10 @@ import pytest
 from cccnode import keys
 from cccnode.cli.main import run_cli
 from cccnode.client import Client
-from cccnode.config import LOOPBACK, TESTNET_PORT_STEP
+from cccnode.config import LOOPBACK
 from cccnode.home import Home
 from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import CCCNODE, END_S, ROOT, SHIFTED, Network, advance, codes
-from tests.end_to_end.waiting import until
 
 AWAY = "signer/AWAY"
 EVERYBODY = (0, 1, 2, 3)
@@ -112,7 +110,7 @@ async def _needed(network: Network, clients: Sequence[Client]) -> None:
 
 
 async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -> None:
-    """Cut off under load, killed, started with another clock: the node observes, says why, and votes again by itself."""
+    """Cut off under load, killed, started with another clock: the node observes, says why, and votes again."""
     network, office = town
     network.start(*EVERYBODY)
     async with network.clients() as clients:

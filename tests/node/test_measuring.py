@@ -40,6 +40,20 @@ def test_a_scrape_sees_the_node_as_it_is() -> None:
     assert found["cccnode_storage_index_behind_blocks"] == watched.service.index_lag()
     assert 1 == found['cccnode_storage_earliest_height{kind="blocks"}']
     assert found['cccnode_node_stage_items_total{stage="execute"}'] >= 3
+    assert 1 == found["cccnode_consensus_validator"] == found["cccnode_consensus_signing"]
+    assert 0 == found["cccnode_consensus_contradictions"]
+    assert found["cccnode_consensus_last_block_timestamp_seconds"] > 0
+
+
+def test_readiness_is_a_metric() -> None:
+    """Each check of /readyz is 1 where it fails, and so is `ready` where none does."""
+    watched = measured()
+    found = values(watched)
+    failed = {check.name for check in watched.service.readiness() if check.failed is not None}
+    checks = {check.name for check in watched.service.readiness()}
+    assert {name for name in checks if found[f'cccnode_node_check_failed{{check="{name}"}}'] == 1} == failed
+    assert found["cccnode_node_ready"] == (not failed)
+    assert 0 < found["cccnode_storage_free_bytes"] < found["cccnode_storage_disk_bytes"]
 
 
 def test_counters_kept_elsewhere_rise_by_the_difference() -> None:

@@ -256,3 +256,17 @@ async def test_ops_are_not_on_the_public_port() -> None:
             assert response.status == 405
         async with session.post(f"http://{server.ops_address}/rpc", data=STATUS) as response:
             assert response.status == 405
+
+
+async def test_log_level() -> None:
+    """The operator reads and changes how loud the node is; nonsense is refused and changes nothing."""
+    async with _serving() as (_, server, session):
+        url = f"http://{server.ops_address}/log"
+        before = (await (await session.get(url)).json())["level"]
+        async with session.post(url, json={"level": "debug"}) as response:
+            assert await response.json() == {"level": "debug", "before": before}
+        for wrong in ({"level": "loud"}, {}, {"level": "info", "more": 1}):
+            async with session.post(url, json=wrong) as response:
+                assert (await response.json())["error"]["data"]["name"] == "rpc/HTTP"
+        assert (await (await session.get(url)).json())["level"] == "debug"
+        await session.post(url, json={"level": before})

@@ -1,16 +1,13 @@
 """How a type, a field's meaning and a command read on the reference page."""
 
-import ast
-import inspect as python_inspect
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from types import ModuleType
+from collections.abc import Iterator
 from typing import Any
 
 import click
 import msgspec
 from msgspec import inspect
 
+from cccnode.cli.describing import one_line
 from cccnode.rpc.values import SAFE_INTEGER
 from cccnode.types.addresses import ACCOUNT_BYTES
 
@@ -73,22 +70,6 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     return f", default {field.default}"
 
 
-def meanings(owner: type | ModuleType) -> Mapping[str, str]:
-    """The docstrings that stand under the fields of a class or the constants of a module."""
-    body = ast.parse(python_inspect.getsource(owner)).body
-    if isinstance(owner, type):
-        assert isinstance(body[0], ast.ClassDef)
-        body = body[0].body
-    found = {}
-    for field, text in pairwise(body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as meaning)):
-                found[name] = one_line(meaning)
-            case _:
-                pass
-    return found
-
-
 def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
     """Every command below `command` that does something, with its whole name, sorted."""
     if isinstance(command, click.Group):
@@ -115,8 +96,3 @@ def parameters(command: click.Command) -> str:
 def cell(text: object) -> str:
     """Text that stays inside one cell of a Markdown table."""
     return one_line(str(text)).replace("|", "\\|")
-
-
-def one_line(text: str) -> str:
-    """White space folded."""
-    return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""docs/reference.md, openrpc.json and openapi.json out of the tables in the code.
+"""docs/en/reference.md, docs/th/errors.md, docs/openrpc.json and openapi.json out of the tables in the code.
 
 `python -m tests.tidy.reference`, or `make docs`, writes them anew.
 """
@@ -12,15 +12,17 @@ import msgspec
 from cccnode import config
 from cccnode.city import CITY
 from cccnode.cli import main as cli
+from cccnode.cli.describing import meanings, one_line, settings
 from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH, Table, openapi, openrpc
 from cccnode.rpc.methods import Method, method_table
 from cccnode.rpc.rest import path_of, route_table
 from cccnode.types import limits
-from tests.tidy.forms import cell, commands, field_forms, form, meanings, one_line, parameters
+from tests.tidy.forms import cell, commands, field_forms, form, parameters
 from tests.tidy.source import ROOT
 
-PAGE = ROOT / "docs" / "reference.md"
-DOCUMENTS = {path: PAGE.parent / path[1:] for path in (OPENRPC_PATH, OPENAPI_PATH)}
+PAGE = ROOT / "docs" / "en" / "reference.md"
+THAI_ERRORS = ROOT / "docs" / "th" / "errors.md"
+DOCUMENTS = {path: ROOT / "docs" / path[1:] for path in (OPENRPC_PATH, OPENAPI_PATH)}
 """Descriptions for programs, by the path at which a node serves its own."""
 
 _HEAD = """# Reference
@@ -94,6 +96,7 @@ def _commands() -> Iterator[str]:
 
 
 def _settings() -> Iterator[str]:
+    texts = settings()
     yield "## Settings\n"
     yield one_line(
         "`config.toml` in the home; strongest first: `--set section.key=value`, environment `CCCNODE_SECTION__KEY`, "
@@ -103,17 +106,12 @@ def _settings() -> Iterator[str]:
     yield from _table(
         ("key", "value", "default", "what it means"),
         (
-            (f"`{section}.{field.name}`", form(field.type), f"`{_toml(field)}`", _meaning(kind, field.name))
+            (f"`{section}.{field.name}`", form(field.type), f"`{_toml(field)}`", texts[f"{section}.{field.name}"])
             for section, kind in config.SECTIONS.items()
             for field in msgspec.structs.fields(kind)
         ),
     )
     yield f"Profiles: {', '.join(f'`{name}`' for name in config.PROFILES)}.\n"
-
-
-def _meaning(section: type, name: str) -> str:
-    """What stands under the field; for the obvious ones what the whole section is about."""
-    return meanings(section).get(name) or one_line(section.__doc__ or "")
 
 
 def _toml(field: msgspec.structs.FieldInfo) -> str:
@@ -154,6 +152,16 @@ def _errors() -> Iterator[str]:
     )
 
 
+def thai_errors() -> str:
+    """The page of errors in Thai."""
+    head = "# ข้อผิดพลาด\n\nสร้างด้วย `make docs` จากตารางในโปรแกรม ชื่อไม่เปลี่ยนความหมาย ตัวเลขอยู่ในใบรับและในคำตอบ JSON-RPC\n"
+    rows = (
+        (str(row.code), f"`{row.name}`", row.th, row.remedy_th, "ได้" if row.retryable else "")
+        for row in CITY.errors.values()
+    )
+    return "\n".join([head, *_table(("รหัส", "ชื่อ", "เกิดอะไรขึ้น", "ควรทำอย่างไร", "ส่งซ้ำ"), rows)])
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
@@ -163,7 +171,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for path, written in ((PAGE, page()), (THAI_ERRORS, thai_errors())):
+        path.write_text(written, encoding="utf-8")
     for path, text in documents().items():
         DOCUMENTS[path].write_text(text, encoding="utf-8")
-    click.echo(f"written: {PAGE.relative_to(ROOT)} and what programs read")
+    click.echo(f"written: {PAGE.relative_to(ROOT)}, {THAI_ERRORS.relative_to(ROOT)} and what programs read")

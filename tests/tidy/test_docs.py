@@ -4,7 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
+
+from cccnode.city import CITY
+from cccnode.cli import main as cli
+from cccnode.cli.describing import settings
+from cccnode.rpc.methods import method_table
 from tests.tidy import reference
+from tests.tidy.forms import commands
 from tests.tidy.source import ROOT, files, nothing, product_files, text
 
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -13,8 +20,25 @@ _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
 def test_reference_is_current() -> None:
-    """docs/reference.md is what `make docs` would write now."""
+    """docs/en/reference.md and the Thai errors are what `make docs` would write now."""
     assert reference.page() == reference.PAGE.read_text(encoding="utf-8")
+    assert reference.thai_errors() == reference.THAI_ERRORS.read_text(encoding="utf-8")
+
+
+def test_everything_that_is_typed_is_documented() -> None:
+    """Every RPC method, command, option, setting and error stands on the reference page by its name."""
+    shown = text(Path("docs/en/reference.md"))
+    names = {*method_table(CITY), *settings(), *(row.name for row in CITY.errors.values())}
+    for path, command in commands(cli.cli, ("cccnode",)):
+        options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+        names |= {path, *(name for option in options for name in option.opts)}
+
+    nothing(name for name in names if not re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", shown))
+
+
+def test_every_setting_is_explained() -> None:
+    """Each key of config.toml has a docstring of its own, which help, schema and reference page show."""
+    nothing(key for key, meaning in settings().items() if not meaning)
 
 
 def test_documents_are_current() -> None:
@@ -36,8 +60,8 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_rule_numbers_exist() -> None:
-    """Every D or J rule that a comment names stands in docs/rules.md."""
-    known = set(re.findall(r"(?:^\| |\*\*)([DJ]\d+)\b", text(Path("docs/rules.md")), re.MULTILINE))
+    """Every D or J rule that a comment names stands in docs/en/rules.md."""
+    known = set(re.findall(r"(?:^\| |\*\*)([DJ]\d+)\b", text(Path("docs/en/rules.md")), re.MULTILINE))
     named = {(rule, str(path)) for path in product_files() for rule in re.findall(r"\b[DJ]\d{1,2}\b", text(path))}
 
     nothing(sorted(place for place in named if place[0] not in known))

@@ -17,7 +17,7 @@ LONG_READMES = {
 }
 """READMEs longer than one screen, each with the reason."""
 
-SPEAKING_TEST_FOLDERS = {"simulation", "scenarios", "vectors", "end_to_end", "tidy", "support", "long"}
+SPEAKING_TEST_FOLDERS = {"simulation", "scenarios", "vectors", "end_to_end", "tidy", "support", "long", "dist"}
 """Folders of tests/ that mirror no folder of the product, and so explain themselves."""
 
 LOCAL_ENGINE = "storage/leveldb.py"
