@@ -16,6 +16,7 @@ from benchmarks import (
     memory,
     network,
     page,
+    rpc,
     signatures,
     state_commit,
 )
@@ -32,6 +33,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     memory.BENCHMARK,
     export.BENCHMARK,
     endurance.BENCHMARK,
+    rpc.BENCHMARK,
     page.BENCHMARK,
 )
 

@@ -18,6 +18,7 @@ from cccnode.rpc.schemas import (
     TEXT,
     Schema,
     Schemas,
+    fixed,
     items,
     maybe,
     named,
@@ -328,7 +329,7 @@ def _proofs() -> dict[str, Schema]:
 
 
 def _state() -> dict[str, Schema]:
-    pairs = items({"type": "array", "prefixItems": [HEX, HEX], "minItems": 2, "maxItems": 2})
+    pairs = items(fixed(HEX, 2))
     return {
         "state_nodes": record({"height": DECIMAL, "hashes": HEX}),
         "state_bucket": record({"height": DECIMAL, "groups": pairs, "more": FLAG}),

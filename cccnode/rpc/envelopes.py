@@ -77,6 +77,11 @@ def encode(answer: Json) -> bytes:
     return _ENCODER.encode(answer)
 
 
+def ready(value: Json) -> Json:
+    """The same value as JSON text that `encode` copies: a long answer is encoded in slices, not at its end."""
+    return msgspec.Raw(_ENCODER.encode(value))
+
+
 def _details(values: Mapping[str, object]) -> Json:
     """Values as JSON, short: an error never returns a request to its sender at full length."""
     return {name: _short(plain(value)) for name, value in list(values.items())[:_ITEMS_MAX]}

@@ -23,6 +23,7 @@ from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay
 from cccnode.rpc import comparing, envelopes, events, proving, trying
 from cccnode.rpc.backend import Backend, Place, SnapshotProgress, Status, TxStatus
+from cccnode.rpc.envelopes import ready
 from cccnode.rpc.values import Json, decimal_text, hex_text, reader, writer
 from cccnode.rpc.writing import header_json, joined_block_json, receipt_json, transaction_json, tx_status_json
 from cccnode.types import errors
@@ -175,9 +176,13 @@ async def _chain_block(scope: Scope, params: AtHeight) -> Json:
     rows: list[Json] = []
     for first in range(0, len(receipts), RECEIPTS_AT_ONCE):
         some = receipts[first : first + RECEIPTS_AT_ONCE]
-        rows += [receipt_json(decode_receipt(raw), scope.backend.registry) for raw in some]
+        rows += [ready(receipt_json(decode_receipt(raw), scope.backend.registry)) for raw in some]
         await asyncio.sleep(0)
-    return joined_block_json(block, rows)
+    batches: list[Json] = []
+    for batch in block.batches:
+        batches.append(ready([hex_text(raw) for raw in batch]))
+        await asyncio.sleep(0)
+    return joined_block_json(block, rows, batches)
 
 
 async def _chain_validators(scope: Scope, _params: Nothing) -> Json:

@@ -45,6 +45,11 @@ def items(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
 
 
+def fixed(schema: Schema, count: int) -> Schema:
+    """An array of so many."""
+    return {**items(schema), "minItems": count, "maxItems": count}
+
+
 def maybe(schema: Schema) -> Schema:
     """This or null."""
     return {"anyOf": [schema, {"type": "null"}]}
@@ -111,7 +116,8 @@ class Schemas:
                 return _bounded(items(self._schema(item, read=read)), info.min_length, info.max_length)
             case inspect.TupleType(item_types=kinds):
                 parts = [self._schema(kind, read=read) for kind in kinds]
-                return {"type": "array", "prefixItems": parts, "minItems": len(parts), "maxItems": len(parts)}
+                same = all(part == parts[0] for part in parts)
+                return fixed(parts[0] if same else {"anyOf": parts}, len(parts))
             case inspect.DictType(value_type=item):
                 return {"type": "object", "additionalProperties": self._schema(item, read=read)}
             case inspect.StructType():

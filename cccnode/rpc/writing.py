@@ -22,14 +22,18 @@ def header_json(header: Header) -> Json:
 
 def block_json(block: FinalBlock, receipts: list[Receipt], registry: Registry) -> Json:
     """Header, batches as raw transactions, receipts and the certificate."""
-    return joined_block_json(block, [receipt_json(receipt, registry) for receipt in receipts])
+    return joined_block_json(
+        block,
+        [receipt_json(receipt, registry) for receipt in receipts],
+        [[hex_text(raw) for raw in batch] for batch in block.batches],
+    )
 
 
-def joined_block_json(block: FinalBlock, receipts: list[Json]) -> Json:
-    """The same with receipts that are JSON already."""
+def joined_block_json(block: FinalBlock, receipts: list[Json], batches: list[Json]) -> Json:
+    """The same with receipts and batches that are JSON already."""
     return {
         "header": header_json(block.header),
-        "batches": [[hex_text(raw) for raw in batch] for batch in block.batches],
+        "batches": batches,
         "receipts": receipts,
         "certificate": None if block.certificate is None else writer(Certificate)(block.certificate),
     }

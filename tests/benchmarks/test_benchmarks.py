@@ -278,3 +278,17 @@ def test_endurance_small(tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     assert {"quiet", "snapshot"} <= result["finality_ms"].keys()
     assert len(result["rss_mb"]["first_quarter"]) == len(result["open_files"]["last_quarter"]) == 4
     assert "RSS" in picture.read_text(encoding="utf-8")
+
+
+@processes
+@pytest.mark.timeout(170)
+def test_rpc_is_loaded_and_abused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every phase is measured; the port still answers after the last, and the load says what it took itself."""
+    small = ["--seconds", "1.5", "--accounts", "40", "--reads", "50", "--submits", "50", "--batch", "5"]
+    code = main(["rpc", "--json", *small, "--sockets", "20", "--connections", "40"])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert {"quiet", "reads", "submits", "idle sockets", "slowloris", "costly queries"} < set(result["phases"])
+    assert result["phases"]["reads"]["per_s"] > 10
+    assert all("generator_cores" in phase for phase in result["phases"].values())
