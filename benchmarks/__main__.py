@@ -11,6 +11,7 @@ from benchmarks import (
     catch_up,
     consensus,
     endurance,
+    events,
     export,
     join,
     memory,
@@ -31,6 +32,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     join.BENCHMARK,
     memory.BENCHMARK,
     export.BENCHMARK,
+    events.BENCHMARK,
     endurance.BENCHMARK,
     page.BENCHMARK,
 )
