@@ -34,6 +34,7 @@ _LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "join": ("accounts", "seconds", "rss_mb", "serving_rss_growth_mb", "joiner_killed", "liars_found", "verified"),
     "endurance": ("transactions", "rate", "seconds", "keep", "p99_against_quiet"),
     "memory": ("cases",),
+    "events": ("subscribers", "events_per_s", "delivered_per_s", "exactly_once", "node_core_share", "rss_peak_mb"),
     "export": ("target", "rows_per_s", "tx_per_s", "transactions", "missing", "lag_blocks", "lag_ms", "rss_peak_mb"),
 }
 

@@ -15,7 +15,7 @@ from cccnode.types import errors
 
 SILENCE_S: Final = 60.0
 """The node gives a sign of life every 20 s: a stream that is silent for so long is dead."""
-LINE_BYTES_MAX: Final = 1024 * 1024
+MESSAGE_BYTES_MAX: Final = 1024 * 1024
 PAUSE_S_MIN: Final = 0.05
 PAUSE_S_MAX: Final = 5.0
 _HTTP_OK: Final = 200
@@ -82,11 +82,9 @@ class EventStream:
         headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
         query = self._filters if self.cursor is None else {**self._filters, "after": self.cursor}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
-        async with self._session().get(
-            self._url, params=query, headers=headers, timeout=timeout, read_bufsize=LINE_BYTES_MAX
-        ) as response:
+        async with self._session().get(self._url, params=query, headers=headers, timeout=timeout) as response:
             if response.status != _HTTP_OK:
-                raise _refusal(await response.content.read(LINE_BYTES_MAX), self._url, response.status)
+                raise _refusal(await response.content.read(MESSAGE_BYTES_MAX), self._url, response.status)
             async for name, data, place in _messages(response.content):
                 if name == "lagged":
                     self._lagged(error_from(msgspec.json.decode(data)))
@@ -105,24 +103,15 @@ class EventStream:
 
 
 async def _messages(content: aiohttp.StreamReader) -> AsyncGenerator[tuple[str, bytes, str], None]:
-    """(event, data, id) of every message of a stream."""
-    name, data, place = "", b"", ""
-    while line := await content.readline():
-        if not line.endswith(b"\n"):
-            return  # Cut off in the middle: what it was going to say comes again.
-        key, _, text = line.rstrip(b"\r\n").partition(b": ")
-        match key:
-            case b"event":
-                name = text.decode()
-            case b"data":
-                data += text
-            case b"id":
-                place = text.decode()
-            case b"" if not text and line.strip() == b"":
-                yield name, data, place
-                name, data, place = "", b"", ""
-            case _:
-                pass
+    """(event, data, id) of every whole message of a stream; what is cut off comes again."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n\n")
+        if len(rest) > MESSAGE_BYTES_MAX:
+            raise ValueError(f"a message is longer than {MESSAGE_BYTES_MAX} bytes")
+        for message in whole:
+            fields = dict(line.partition(b": ")[::2] for line in message.split(b"\n"))
+            yield fields.get(b"event", b"").decode(), fields.get(b"data", b""), fields.get(b"id", b"").decode()
 
 
 def _event(data: bytes) -> Event:

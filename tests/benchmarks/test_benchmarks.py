@@ -118,6 +118,21 @@ def test_an_export_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @processes
+@pytest.mark.timeout(120)
+def test_events_are_delivered(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every subscriber, slow or cut off, gets each event exactly once; processor time and memory are reported."""
+    load = ["--rate", "40", "--seconds", "4", "--subscribers", "8", "--disconnect-s", "1", "--accounts", "40"]
+    code = main(["events", "--json", "--signers", "20", *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON | {"events_per_s", "node_core_share", "rss_peak_mb"} <= result.keys()
+    assert result["events"] >= 160 - result["refused"]
+    assert (result["exactly_once"], result["slow_exactly_once"]) == (8, 1)
+    assert result["connections"] > 8
+
+
+@processes
 @pytest.mark.timeout(180)
 def test_a_peer_joins_at_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
     """Though one server lies, one dies and it is killed twice: the same state, and nothing is executed twice."""
