@@ -97,13 +97,13 @@ def run(options: Options, nodes: tuple[str, ...], secret: Path | None, parent: i
         raise click.UsageError(f"a signer serves at most {NODES_MAX} nodes")
     contacts = [_contact(node) for node in nodes]
     home = options.home
-    start_logging(level="info", form="json" if options.json else "text")
     with HomeLock.take(home):
         marks = _marks(home, _public(home))
         if not marks.known:
             raise fault(errors.SIGNER_CHAIN, home=str(home.root))
         key = open_key(home.validator_key, Role.VALIDATOR, secret)
         identity = Identity(open_key(home.node_key, Role.NODE, secret).seed)
+        start_logging(level="info", form="json" if options.json else "text")
         run_until_stopped(Holder(key=key, marks=marks, identity=identity).serve(contacts))
 
 

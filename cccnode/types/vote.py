@@ -71,8 +71,8 @@ def read_vote_bytes(message: bytes) -> tuple[Kind, bytes, int, Proposal]:
     """
     if len(message) != VOTE_BYTES or not message.startswith(_PREFIX):
         raise ValueError(f"{len(message)} bytes are no vote")
-    epoch, view, parent, height = (int.from_bytes(message[at : at + 8], "big") for at in (39, 47, 55, 63))
-    return Kind(message[6]), message[7:39], epoch, Proposal(view, parent, height, message[71:])
+    epoch, view, parent_view, height = (int.from_bytes(message[at : at + 8], "big") for at in (39, 47, 55, 63))
+    return Kind(message[6]), message[7:39], epoch, Proposal(view, parent_view, height, message[71:])
 
 
 def contradict(first: Vote, second: Vote) -> bool:

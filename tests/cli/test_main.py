@@ -37,8 +37,10 @@ def test_promised_commands() -> None:
     names = {" ".join(path) for path, _ in _commands(cli)}
     promised = (
         "testnet up,testnet down,testnet reset,testnet kill,testnet start,init,run,status,doctor,keys new,keys show,"
-        "keys list,keys words,keys import,keys export,keys certificate,card make,card show,join request,join show,"
-        "join status,"
+        "signer init,signer allow,signer run,signer status,signer use,genesis new,genesis add-org,"
+        "genesis add-validator,genesis sign,genesis collect,genesis verify,genesis hash,"
+        "keys list,keys words,keys import,keys export,"
+        "keys certificate,card make,card show,join request,join show,join status,"
         "org propose,org approve,org withdraw,org proposals,"
         "validator check,validator apply,validator status,validator pause,validator leave,validator rotate-key,"
         "tx transfer,tx wait,tx show,query bank_balance,query account_get,config check,config show,version,"

@@ -16,6 +16,7 @@ from cccnode.config import LOOPBACK
 from cccnode.home import Home
 from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import CCCNODE, END_S, ROOT, SHIFTED, Network, advance, codes
+from tests.end_to_end.waiting import until
 
 AWAY = "signer/AWAY"
 EVERYBODY = (0, 1, 2, 3)
@@ -83,7 +84,7 @@ def _listen(node: Home, port: int) -> str:
 
 @pytest.fixture
 def town(tmp_path: Path) -> AsyncIterator[tuple[Network, Office]]:
-    network = Network.prepare(tmp_path / "net")
+    network = Network.prepare(tmp_path / "net", guests=1)
     home, office = network.node(0).home, Home(tmp_path / "office")
     _move_key(home, office, network.testnet.home.genesis_file)
     running = Office(office.root, [_listen(home, network.testnet.shape.ports["p2p"] + 5)])
@@ -110,7 +111,7 @@ async def _needed(network: Network, clients: Sequence[Client]) -> None:
 
 
 async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -> None:
-    """Cut off under load, killed, started with another clock: the node observes, says why, and votes again."""
+    """Cut off under load, killed, started with another clock: the node observes, says why, then votes again."""
     network, office = town
     network.start(*EVERYBODY)
     async with network.clients() as clients:
@@ -136,3 +137,46 @@ async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -
         await exactly_once(load, EVERYBODY, before)
         await _no_evidence(clients)
     assert "refused" not in office.log()
+
+
+def _twin(network: Network, office: Office, folder: Path) -> int:
+    """A second home of node 0, made while it does not run: the accident of two machines with one key."""
+    twin = network.invite()
+    shutil.copytree(network.node(0).home.root, twin.home.root)
+    again = ["signer", "use", str(office.home / "signer.json"), "--home", str(twin.home.root)]
+    assert run_cli(again) != 0  # it has one
+    text = twin.home.config_file.read_text()
+    for name in ("p2p", "rpc", "ops"):
+        text = text.replace(getattr(network.node(0), name), getattr(twin, name))
+    port = network.testnet.shape.ports["p2p"] + 5
+    twin.home.config_file.write_text(text.replace(f"{LOOPBACK}:{port}", f"{LOOPBACK}:{port + 1}"))
+    office.dial = [*office.dial, office.dial[0].replace(str(port), str(port + 1))]
+    return twin.index
+
+
+async def test_two_nodes_at_one_signer(town: tuple[Network, Office], tmp_path: Path) -> None:
+    """Both ask under load, whoever has the signer's word last: no two votes contradict each other, blocks go on."""
+    network, office = town
+    twin = _twin(network, office, tmp_path)
+    office.start()
+    network.start(*EVERYBODY)
+    async with network.clients() as clients:
+        await network.validating(clients, *EVERYBODY)
+        load = Load(network, clients, [1, 2, 3])
+        before = await picture(load, [1, 2, 3])
+        async with load.running():
+            await advance(clients[1], 3)
+            network.start(twin)
+            await until(lambda: _connected(office, 2), "the signer serves both")
+            await advance(clients[1], 10)
+            network.stop(0)
+            await advance(clients[1], 5)
+            network.stop(twin)
+            network.start(0)
+            await advance(clients[1], 5)
+        await exactly_once(load, [1, 2, 3], before)
+        await _no_evidence(clients[1:4])
+
+
+async def _connected(office: Office, times: int) -> bool:
+    return office.log().count("connected") - office.log().count("not connected") >= times

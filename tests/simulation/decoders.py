@@ -19,6 +19,8 @@ from cccnode.ingress import decode_batch, decode_transactions
 from cccnode.ledger.receipts import decode_receipt
 from cccnode.rpc import requests
 from cccnode.rpc.values import ValueFault, reader, writer
+from cccnode.signer.mark import Mark, Marks
+from cccnode.signer.messages import PROTOCOL, Ask, Hello, Ping, Pong, Refused, Signed, decode_signer_message
 from cccnode.types.addresses import AddressError, account_text, bech32m_encode, parse_account
 from cccnode.types.batch import Batch
 from cccnode.types.block import FinalBlock, Header
@@ -29,6 +31,7 @@ from cccnode.types.receipt import Receipt
 from cccnode.types.report import Report
 from cccnode.types.restart import RestartCertificate
 from cccnode.types.validators import EpochRecord
+from cccnode.types.vote import Kind, Proposal, read_vote_bytes, vote_bytes
 from consensus.capsule import read_capsule
 from consensus.messages import Message, decode_message
 from consensus.records import Record, decode_record
@@ -231,10 +234,34 @@ def _files(folder: Path) -> Iterator[Decoder]:
         return _accounts(raw, "accounts.json")  # what its hash has let through
 
     yield Decoder("allocation", allocation_file, (allocation,), (Fault,), tokens=TEXT, cost=10)
+    yield from _signers()
     yield Decoder("incident capsule", read_capsule, (RAW[:INCIDENT_BYTES], RAW), (Fault,))
 
 
 INCIDENT_BYTES = 4_000
+
+
+def _signers() -> Iterator[Decoder]:
+    """What a node and its signer say, and what lies on their disks."""
+    vote = Proposal(5, 4, 3, bytes(32))
+    said = (
+        Hello(PROTOCOL, bytes(32)),
+        Ask(1, Kind.NOTARIZE, bytes(32), 0, vote),
+        Signed(1, bytes(64)),
+        Refused(1, "signer/CONFLICT", 0, 5),
+        Ping(),
+        Pong(),
+    )
+    yield Decoder("signer message", decode_signer_message, tuple(map(encode, said)), (Fault,))
+    mark = Mark(bytes(32), bytes(32), 1, 5, vote, Kind.FINALIZE, vote)
+
+    def marks(raw: bytes) -> Any:
+        disk = MemoryDisk()
+        disk.replace_file(f"{mark.key.hex()}/{mark.chain.hex()}.mark", raw)
+        return Marks(disk, mark.key).known
+
+    yield Decoder("signer mark", marks, (encode(mark),), (Fault,))
+    yield Decoder("vote bytes", read_vote_bytes, (vote_bytes(Kind.FINALIZE, bytes(32), 1, vote),), (ValueError,))
 
 
 def _settings(home: Home) -> dict[str, object]:

@@ -18,7 +18,7 @@ LONG_EDITS = 400_000
 COVERED = {
     "Message", "Record", "FinalBlock", "BatchMessage", "Have", "Batch", "Report", "RestartCertificate", "GroupProof",
     "EpochLink", "SnapshotMessage", "Manifest", "Page", "Origin", "Card", "JoinRequest", "Receipt", "EpochRecord",
-    "EpochStart", "kind", "list[Any]", "typed", "self.transaction",
+    "EpochStart", "SignerMessage", "Mark", "kind", "list[Any]", "typed", "self.transaction",
 }  # fmt: skip
 """What `codec.decode` and `decode_trusted` are asked for, and `decoders.py` feeds; `kind` stands in generic helpers."""
 
