@@ -14,7 +14,7 @@ from cccnode.config import PORTS
 from tests.end_to_end.processes import END_S, ROOT, ports
 
 DOCS = ROOT / "docs"
-TUTORIALS = {"first-node.md": 1, "four-validators.md": 4}
+TUTORIALS = {"first-node.md": 1, "first-transaction.md": 1, "four-validators.md": 4}
 """Page, and the nodes that it starts."""
 STAYS = ("cccnode dev", "cccnode testnet up")
 """Commands that a reader leaves running in a terminal of their own."""
@@ -33,14 +33,15 @@ class Reader:
         self.folder = folder
         self.base = ports(nodes)["p2p"]
         self.left: list[subprocess.Popen[str]] = []
-        program = folder / "bin" / "cccnode"
-        program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cccnode "$@"\n')
-        program.chmod(0o755)
+        bin_ = folder / "bin"
+        bin_.mkdir()
+        for name, words in (("cccnode", "-m cccnode "), ("python3", "")):
+            (bin_ / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words}"$@"\n')
+            (bin_ / name).chmod(0o755)
         self.environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
-            "PATH": f"{program.parent}:{os.environ['PATH']}",
+            "PATH": f"{bin_}:{os.environ['PATH']}",
             "HOME": str(folder),
         }
 

@@ -71,7 +71,6 @@ UNSHOWN = {
     "cccnode_consensus_last_block_timestamp_seconds": "an idle network makes no blocks: its age says little",
     "cccnode_node_stage_items_total": "the stage's processor time is shown",
     "cccnode_p2p_sent_messages_total": "its bytes are shown",
-    "cccnode_rpc_waiting": "calls that wait cost nothing",
     "cccnode_storage_earliest_height": "changes as the policy says",
 }
 """Metrics that no dashboard and no alert uses, each with the reason."""
