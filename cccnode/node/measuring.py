@@ -90,7 +90,7 @@ class Measuring:
         for check in checks:
             metrics.check_failed.labels(check.name).set(check.failed is not None)
         metrics.validating.set(replica.epoch.me is not None)
-        metrics.signing.set(replica.voting is not None and replica.voting.engine.observing is None)
+        metrics.signing.set(replica.voting is not None and self._service.observing() is None)
         free, size = self._service.disk()
         metrics.disk_free.set(free)
         metrics.disk_size.set(size)

@@ -15,6 +15,8 @@ from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
+from cccnode.node.observing import observing as why_observing
+from cccnode.node.observing import signs_again
 from cccnode.node.proving import Prover
 from cccnode.node.pruning import Pruning
 from cccnode.node.trying import Trier
@@ -39,11 +41,9 @@ from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import (
     BEHIND,
     CLOCK_SKEW,
-    CORE_ERRORS,
     DISK_FULL,
     DIVERGED,
     INDEX_BEHIND,
-    JOURNAL_CORRUPT,
     NET_CLOSED,
     NET_SILENT,
     NET_UNREACHABLE,
@@ -51,7 +51,6 @@ from cccnode.types.errors import (
     NO_PEERS,
     NO_QUORUM,
     NOT_FOUND,
-    NOT_SIGNING_JOURNAL_LOST,
     OBSERVER,
     POOL_NOT_READY,
     RESTART_NOT_ACCEPTED,
@@ -73,8 +72,6 @@ from storage.restoring import RECEIPTS_FROM
 
 BEHIND_BLOCKS = 20
 """More than the tail that a healthy node has yet to execute (consensus.md 3.7)."""
-EPOCH_SEEN_BLOCKS = 10_000_000
-"""An epoch that is longer has no end to speak of."""
 SKEW_MS = 1_000
 """Half of what voters tolerate in a header's time."""
 FREE_BYTES_MIN = 64 * 1024 * 1024
@@ -126,7 +123,6 @@ class Service:
         self._organisation, self._registered, self._data = organisation, registered, data
         since = replica.store.meta(RECEIPTS_FROM)
         self._receipts_from = 0 if since is None else decode_trusted(int, since)
-        self._errors = {spec.name: spec for spec in CORE_ERRORS}
 
     # Transactions ----------------------------------------------------------------------------------------------------
 
@@ -467,8 +463,12 @@ class Service:
         usage = shutil.disk_usage(self._data)
         return usage.free, usage.total
 
+    def observing(self) -> ErrorSpec | None:
+        """Why this validator does not vote; None when it does, or is none."""
+        return why_observing(self._replica, self._signer)
+
     def _not_signing(self) -> set[ErrorSpec]:
-        observing = self._observing()
+        observing = self.observing()
         return {SAFETY_ALARM} | ({observing} if observing is not None else set())
 
     def _state(self, specs: set[ErrorSpec]) -> str:
@@ -478,16 +478,7 @@ class Service:
             return "catching_up"
         if NO_QUORUM in specs:
             return "stalled"
-        return "observing" if self._observing() is not None or self._replica.voting is None else "validating"
-
-    def _observing(self) -> ErrorSpec | None:
-        """Why this validator does not vote; None when it does, or is none."""
-        voting, signer = self._replica.voting, self._signer
-        if voting is None:
-            return None
-        if voting.engine.observing is None:
-            return signer.trouble if signer is not None and self._replica.epoch.key == signer.public_key else None
-        return self._errors.get(voting.engine.observing, SAFETY_ALARM)
+        return "observing" if self.observing() is not None or self._replica.voting is None else "validating"
 
     def _reasons(self) -> list[Reason]:
         """Everything that is not as it should be, most serious first."""
@@ -517,22 +508,13 @@ class Service:
         reasons = []
         if replica.voting is not None and replica.voting.alarm is not None:
             reasons.append(Reason(spec=SAFETY_ALARM, values={"reason": replica.voting.alarm}))
-        elif (observing := self._observing()) is not None:
-            reasons.append(Reason(spec=observing, values=self._until(observing)))
+        elif (observing := self.observing()) is not None:
+            reasons.append(Reason(spec=observing, values=signs_again(self._replica, observing)))
         if (too_few := self._too_few()) is not None:
             reasons.append(too_few)
         if replica.catch_up.unknown_epoch is not None:
             reasons.append(Reason(spec=RESTART_NOT_ACCEPTED, values={"epoch": replica.catch_up.unknown_epoch}))
         return reasons
-
-    def _until(self, observing: ErrorSpec) -> dict[str, object]:
-        """When a validator that lost its journal votes again: in the next epoch, and when that may begin."""
-        if observing not in {NOT_SIGNING_JOURNAL_LOST, JOURNAL_CORRUPT}:
-            return {}
-        epoch, tip = self._replica.epoch, self._replica.chain.height
-        left = epoch.start.height + epoch.record.limits.epoch_blocks - tip
-        ends = f"in {max(0, left)} blocks" if left <= EPOCH_SEEN_BLOCKS else "with the next change of the validators"
-        return {"epoch": epoch.number, "signs_again_in_epoch": epoch.number + 1, "this_epoch_ends": ends}
 
     def _too_few(self) -> Reason | None:
         """Why no block can come: validators that cannot be reached, or that can and have long not voted."""
