@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cccnode.config import RpcSection
 from cccnode.rpc.server import RpcServer
@@ -14,10 +14,10 @@ from tests.support.fake_node import FakeNode
 class Served:
     """`with Served(FakeNode()) as served:` answers at `served.address`."""
 
-    def __init__(self, node: FakeNode, *, files: Mapping[str, Path] | None = None) -> None:
+    def __init__(self, node: FakeNode, *, files: Mapping[str, Path] | None = None, **limits: Any) -> None:
         self.node = node
         self.loop = asyncio.new_event_loop()
-        self.server = RpcServer(node, RpcSection(listen="127.0.0.1:0"), None, files=files)
+        self.server = RpcServer(node, RpcSection(listen="127.0.0.1:0", **limits), None, files=files)
         self.thread = threading.Thread(target=self.loop.run_forever)
 
     @property
