@@ -8,6 +8,7 @@ from cccnode.crypto.signing import SigningKey
 from cccnode.keys import Role, unlock
 from cccnode.types.addresses import account_text, parse_account
 from cccnode.types.transaction import account_id
+from cccnode.words import key_of_words
 
 
 class Signer(Protocol):
@@ -42,6 +43,16 @@ class Account:
             Fault: what is wrong with the file or the passphrase: `keys/MISSING`, `keys/PASSPHRASE`, ...
         """
         key = unlock(Path(path), role=Role.ACCOUNT, passphrase=passphrase)
+        return cls.from_key(key) if address is None else cls(parse_account(address), key)
+
+    @classmethod
+    def from_words(cls, words: str, *, number: int = 0, address: str | None = None) -> Self:
+        """The account of backup words; `number` counts the accounts of the same words.
+
+        Raises:
+            Fault: `keys/WORDS`.
+        """
+        key = key_of_words(words, Role.ACCOUNT, number)
         return cls.from_key(key) if address is None else cls(parse_account(address), key)
 
     @property

@@ -1,5 +1,6 @@
-"""Who waits for the decision of which transaction."""
+"""Who waits for the decision of which transaction, and who for the next block."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -50,3 +51,26 @@ class Waiters:
             self._waiters[tx_id] = left
         else:
             self._waiters.pop(tx_id, None)
+
+
+class NextBlock:
+    """Tasks that wait until something holds, and look again after each executed block."""
+
+    def __init__(self) -> None:
+        """Nobody waits."""
+        self._next = asyncio.Event()
+
+    def wake(self) -> None:
+        """A block was executed."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def until(self, holds: Callable[[], bool], timeout_ms: int) -> bool:
+        """Whether it holds, now or before the time is over."""
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                while not holds():
+                    await self._next.wait()
+        except TimeoutError:
+            return False
+        return True

@@ -11,6 +11,7 @@ from cccnode.codec import decode_trusted
 from cccnode.doctor.observation import Observation
 from cccnode.driver.joining import Joining
 from cccnode.driver.replica import Decision, Replica, Submitted
+from cccnode.driver.waiters import NextBlock
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections, credible_height
@@ -118,8 +119,8 @@ class Service:
         self._trier = Trier(replica)
         self.pruning: Pruning | None = None
         """Set by whoever assembles a node that prunes."""
-        replica.decided_hooks.append(lambda _: self._wake())
-        self._next_block = asyncio.Event()
+        self._blocks = NextBlock()
+        replica.decided_hooks += [lambda _: self._prover.wake(), lambda _: self._blocks.wake()]
         self._organisation, self._registered, self._data = organisation, registered, data
         since = replica.store.meta(RECEIPTS_FROM)
         self._receipts_from = 0 if since is None else decode_trusted(int, since)
@@ -307,19 +308,8 @@ class Service:
 
     async def wait_applied(self, height: int, timeout_ms: int) -> int:
         """See `Backend`."""
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                while self.applied_height() <= height:
-                    await self._next_block.wait()
-        except TimeoutError:
-            pass
+        await self._blocks.until(lambda: self.applied_height() > height, timeout_ms)
         return self.applied_height()
-
-    def _wake(self) -> None:
-        """A block was executed."""
-        self._prover.wake()
-        self._next_block.set()
-        self._next_block = asyncio.Event()
 
     def record(self) -> EpochRecord:
         """See `Backend`."""

@@ -189,6 +189,12 @@ def components() -> dict[str, Schema]:
     return {"Error": ERROR, "Anchor": anchor, "TxStatus": _TX_STATUS}
 
 
+SOCKET_ANSWERS: Final[dict[str, Schema]] = {
+    "events_subscribe": record({"subscription": TEXT, "after": TEXT}),
+    "events_unsubscribe": record({"ended": FLAG}),
+}
+
+
 def answer(method: str, schemas: Schemas) -> Schema:
     """What a core method answers.  Raises KeyError for another."""
     return _build(schemas)[method]

@@ -13,6 +13,7 @@ from cccnode.rpc import answers
 from cccnode.rpc.methods import Method
 from cccnode.rpc.rest import LATEST, PROBLEM_TYPE, Route, route_table, statuses_of_problems
 from cccnode.rpc.schemas import Schema, Schemas, named
+from cccnode.rpc.streams import EVENTS_PATH, SOCKET_METHODS, STREAM_TYPE, SocketMethod
 from cccnode.rpc.values import Json
 from cccnode.types.errors import ErrorSpec
 
@@ -52,6 +53,7 @@ def openrpc(registry: Registry, methods: "Table") -> Json:
         "openrpc": "1.3.2",
         "info": {"title": _TITLE, "version": version("cccnode"), "description": _VALUES},
         "methods": rows,
+        "x-socket-methods": [_socket_method(method, schemas) for method in SOCKET_METHODS],
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
             "errors": {_key(spec): _error(spec) for spec in registry.errors.values() if spec.code},
@@ -105,6 +107,19 @@ def _openrpc_method(method: Method, registry: Registry, schemas: Schemas) -> Jso
     }
 
 
+def _socket_method(method: SocketMethod, schemas: Schemas) -> Json:
+    """A method that is there on `GET /ws` only."""
+    return {
+        "name": method.name,
+        "summary": method.en,
+        "params": [
+            {"name": name, "required": required, "schema": schema}
+            for name, schema, required in schemas.fields_read(method.params)
+        ],
+        "result": {"name": method.name + "_result", "schema": answers.SOCKET_ANSWERS[method.name]},
+    }
+
+
 def _operation(route: Route, registry: Registry, schemas: Schemas) -> Json:
     method = route.method
     return {
@@ -119,11 +134,19 @@ def _operation(route: Route, registry: Registry, schemas: Schemas) -> Json:
         "responses": {
             "200": {
                 "description": "The answer.",
-                "content": {_JSON: {"schema": result_schema(method, registry, schemas)}},
+                "content": {_JSON: {"schema": result_schema(method, registry, schemas)}, **_streamed(route)},
             },
             **_problems(),
         },
     }
+
+
+def _streamed(route: Route) -> dict[str, Any]:
+    """What a client gets that accepts a stream."""
+    if route.path != EVENTS_PATH:
+        return {}
+    text = "Server-sent events without end: `id` is the cursor, `data` an event; the message `lagged` is an error."
+    return {STREAM_TYPE: {"schema": {"type": "string", "description": text}}}
 
 
 def _parameter(name: str, schema: Schema, *, required: bool, in_path: bool) -> Json:

@@ -196,7 +196,9 @@ class EventLog:
                 return page
             after = page.next
             if after.next_height > page.head:
-                await self._node.wait_applied(after.next_height - 1, left_ms)
+                reached = await self._node.wait_applied(after.next_height - 1, left_ms)
+                if reached < after.next_height:
+                    return page  # the time is over
 
     async def _block(self, height: int, after: Cursor) -> list[Row]:
         """The events of one block.  One is read at a time, so that reading back takes its turn with everything else."""

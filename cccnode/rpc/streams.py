@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -44,6 +45,25 @@ class Unsubscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which subscription ends: the text that `events_subscribe` gave."""
 
     subscription: Annotated[str, Meta(max_length=20)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketMethod:
+    """One row of the methods that only a WebSocket has, for the documents."""
+
+    name: str
+    params: type[msgspec.Struct]
+    en: str
+
+
+SOCKET_METHODS: Final = (
+    SocketMethod(
+        name="events_subscribe",
+        params=EventsFrom,
+        en="Notifications `events` of what follows a cursor, or happens from now on; `events_lagged` ends them.",
+    ),
+    SocketMethod(name="events_unsubscribe", params=Unsubscribe, en="No more of them."),
+)
 
 
 class Connection(Protocol):

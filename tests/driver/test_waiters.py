@@ -1,6 +1,8 @@
 """Who waits for a decision hears of it once."""
 
-from cccnode.driver.waiters import Waiters
+import asyncio
+
+from cccnode.driver.waiters import NextBlock, Waiters
 
 
 def test_decided_expired_and_called_off() -> None:
@@ -29,3 +31,17 @@ def test_nothing_is_left_of_who_gave_up() -> None:
         waiters.add(b"%d" % (number % 10), 2**62, lambda: None)()
 
     assert 0 == len(waiters)
+
+
+async def test_next_block() -> None:
+    """Whoever waits for the chain looks again after each block, until it is so or the time is over."""
+    blocks, height = NextBlock(), [3]
+    waiting = asyncio.create_task(blocks.until(lambda: height[0] > 4, 60_000))
+    for _ in range(2):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        height[0] += 1
+        blocks.wake()
+    assert await waiting
+    assert await blocks.until(lambda: True, 0)
+    assert not await blocks.until(lambda: False, 0)

@@ -12,11 +12,13 @@ from referencing.jsonschema import DRAFT202012
 from cccnode import codec
 from cccnode.city import CITY
 from cccnode.rpc.documents import Table, openapi, openrpc
+from cccnode.rpc.events import EventLog
 from cccnode.rpc.methods import method_table
 from cccnode.rpc.rest import route_table
+from cccnode.rpc.streams import SocketEvents
 from cccnode.types.addresses import account_text
 from tests.rpc.test_dispatch import RAW, TX_ID, _Rpc, hexed
-from tests.support.fake_node import ACCOUNT
+from tests.support.fake_node import ACCOUNT, FakeNode
 
 METHODS = method_table(CITY)
 TABLE = Table(METHODS)
@@ -122,3 +124,11 @@ async def test_discover() -> None:
     """`rpc.discover` answers the OpenRPC document."""
     rpc = _Rpc()
     assert "1.3.2" == (await rpc.result("rpc.discover"))["openrpc"]
+
+
+def test_socket_methods() -> None:
+    """What only a WebSocket has is described beside the methods, and is what the server has."""
+    rows = {row["name"]: row for row in openrpc(CITY, TABLE)["x-socket-methods"]}
+    assert sorted(rows) == sorted(SocketEvents(EventLog(FakeNode())).calls)
+    for row in rows.values():
+        Draft202012Validator.check_schema(row["result"]["schema"])

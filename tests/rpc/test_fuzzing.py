@@ -85,6 +85,10 @@ class StillNode:
     async def wait(self, tx_id: bytes, valid_until_ms: int | None, timeout_ms: int) -> TxStatus:
         return self.watched.service.tx_status(tx_id, valid_until_ms)
 
+    async def wait_applied(self, height: int, timeout_ms: int) -> int:
+        """No block comes."""
+        return self.watched.service.applied_height()
+
     async def prove_group(self, group: bytes, height: int | None, wait_ms: int) -> GroupProof:
         """What can be proven at once, likewise."""
         return await self.watched.service.prove_group(group, height, 0)

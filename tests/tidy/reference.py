@@ -16,6 +16,7 @@ from cccnode.cli.describing import meanings, one_line, settings
 from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH, Table, openapi, openrpc
 from cccnode.rpc.methods import Method, method_table
 from cccnode.rpc.rest import path_of, route_table
+from cccnode.rpc.streams import SOCKET_METHODS
 from cccnode.types import limits
 from tests.tidy.forms import cell, commands, field_forms, form, parameters
 from tests.tidy.source import ROOT
@@ -36,7 +37,17 @@ an *account* is bech32m text, `ccc1...`. Parameters are given by name or by posi
 
 def page() -> str:
     """The whole page."""
-    parts = [_HEAD, *_methods(), *_messages(), *_commands(), *_settings(), *_ports(), *_limits(), *_errors()]
+    parts = [
+        _HEAD,
+        *_methods(),
+        *_socket_methods(),
+        *_messages(),
+        *_commands(),
+        *_settings(),
+        *_ports(),
+        *_limits(),
+        *_errors(),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -63,6 +74,14 @@ def _methods() -> Iterator[str]:
             (f"`{name}`", field_forms(row.params), row.en, str(row.cost), _path(row) if name in routes else "")
             for name, row in sorted(table.items())
         ),
+    )
+
+
+def _socket_methods() -> Iterator[str]:
+    yield "On `GET /ws` only:\n"
+    yield from _table(
+        ("method", "parameters", "what it does"),
+        ((f"`{row.name}`", field_forms(row.params), row.en) for row in SOCKET_METHODS),
     )
 
 

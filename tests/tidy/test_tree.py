@@ -20,6 +20,9 @@ LONG_READMES = {
 SPEAKING_TEST_FOLDERS = {"simulation", "scenarios", "vectors", "end_to_end", "tidy", "support", "long", "dist"}
 """Folders of tests/ that mirror no folder of the product, and so explain themselves."""
 
+PROGRAMS = {Path("examples")}
+"""Folders of programs that stand alone and are no package."""
+
 LOCAL_ENGINE = "storage/leveldb.py"
 
 
@@ -56,14 +59,14 @@ def test_every_package_is_typed() -> None:
 
 def test_every_package_has_init() -> None:
     """Every folder with Python files is a package; under tests/ a missing one would hide the product's package."""
-    folders = {path.parent for path in files(".py")} - {Path()}
+    folders = {path.parent for path in files(".py")} - {Path(), *PROGRAMS}
 
     nothing(sorted(str(folder) for folder in folders if not (ROOT / folder / "__init__.py").is_file()))
 
 
 def test_every_folder_explains_itself() -> None:
     """Each folder of the product, and each folder of tests/ with a purpose of its own, has a README.md."""
-    folders = {path.parent for path in product_files()} | {Path("benchmarks"), Path("tests"), Path("docs")}
+    folders = {path.parent for path in product_files()} | {Path("benchmarks"), Path("tests"), Path("docs"), *PROGRAMS}
     folders |= {Path("tests") / name for name in SPEAKING_TEST_FOLDERS if (ROOT / "tests" / name).is_dir()}
     folders |= {Path("ops")} if (ROOT / "ops").is_dir() else set()
 
