@@ -231,6 +231,7 @@ async def test_a_second_node_that_asks_for_other_votes(town: tuple[Network, Offi
             async with load.running():
                 got = await _mislead(other, clients, read_home_genesis(network.testnet.home.genesis_file).chain)
                 await other.stop()
+                await advance(clients[1], 5)  # beyond the views in which the honest node came second
                 await _needed(network, clients)
             await exactly_once(load, EVERYBODY, before)
             await _no_evidence(clients)
