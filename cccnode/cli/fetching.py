@@ -33,7 +33,7 @@ async def fetch_genesis(card: Card, folder: Path) -> Path:
             except ClientError as error:
                 said.append(f"{address}: {error}")
             except Fault as error:
-                if error.spec not in {errors.CARD_OTHER_GENESIS, errors.GENESIS_INVALID}:
+                if error.spec not in {errors.CARD_OTHER_GENESIS, errors.GENESIS_INVALID, errors.GENESIS_UNSIGNED}:
                     raise
                 wrong = True
                 said.append(f"{address}: {error}")

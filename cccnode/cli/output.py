@@ -39,6 +39,9 @@ _CONFIGURATION_NAMES: Final = frozenset(
         errors.DATA_DAMAGED,
         errors.DIVERGED,
         errors.SAFETY_ALARM,
+        errors.SIGNER_CHAIN,
+        errors.SIGNER_DAMAGED,
+        errors.SIGNER_IDENTITY,
     )
 )
 _TEMPORARY_NAMES: Final = frozenset(

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -14,11 +15,20 @@ from cccnode.cli.main import run_cli
 from cccnode.client import Client
 from cccnode.config import LOOPBACK
 from cccnode.home import Home
+from cccnode.node.data import read_home_genesis
+from cccnode.signer.card import read_card
+from cccnode.signer.remote import RemoteSigner
+from cccnode.types.vote import Kind, Proposal, Vote, contradict, nullified, vote_bytes
+from consensus.records import VoteRecord, decode_record
+from p2p.directory import Identity
+from storage.files import RealDisk
+from storage.journal import Journal
 from tests.end_to_end.load import Load, exactly_once, picture
 from tests.end_to_end.processes import CCCNODE, END_S, ROOT, SHIFTED, Network, advance, codes
 from tests.end_to_end.waiting import until
 
 AWAY = "signer/AWAY"
+CUT_S = 30
 EVERYBODY = (0, 1, 2, 3)
 
 
@@ -66,7 +76,7 @@ def _move_key(node: Home, office: Home, genesis: Path) -> None:
     office.keys.chmod(0o700)
     shutil.move(node.validator_key, office.validator_key)
     _typed("signer", "init", "--unencrypted", "--home", str(office.root))
-    assert run_cli(["signer", "allow", "--genesis", str(genesis), "--home", str(office.root)]) == 1  # made elsewhere
+    assert run_cli(["signer", "allow", "--genesis", str(genesis), "--home", str(office.root)]) == 78  # made elsewhere
     _typed("signer", "allow", "--genesis", str(genesis), "--floor", "0:0", "--home", str(office.root))
     _use(node, office)
 
@@ -180,3 +190,82 @@ async def test_two_nodes_at_one_signer(town: tuple[Network, Office], tmp_path: P
 
 async def _connected(office: Office, times: int) -> bool:
     return office.log().count("connected") - office.log().count("not connected") >= times
+
+
+def _votes(network: Network, index: int) -> list[Vote]:
+    """What a node that does not run has signed in the first epoch."""
+    disk = RealDisk(network.node(index).home.data)
+    _, bodies = Journal.open(disk, "journal/0", 0)
+    disk.close()
+    return [record.vote for record in map(decode_record, bodies) if isinstance(record, VoteRecord)]
+
+
+async def _mislead(signer: RemoteSigner, clients: Sequence[Client], chain: bytes) -> list[Vote]:
+    """Ask like a node that votes for another block in every view, and gives it up; what was signed."""
+    asked: dict[bytes, Vote] = {}
+    for number in range(60):
+        view = int((await clients[1].status())["view"]) + number % 3
+        other = Proposal(view, view - 1, view, b"x" * 32)
+        for kind, proposal in ((Kind.NOTARIZE, other), (Kind.FINALIZE, other), (Kind.NULLIFY, nullified(view))):
+            message = vote_bytes(kind, chain, 0, proposal)
+            asked[message] = Vote(kind, proposal, 0, bytes(64))
+            signer(message)
+        await advance(clients[1], 1)
+    return [vote for message, vote in asked.items() if signer(message) is not None]
+
+
+async def test_a_second_node_that_asks_for_other_votes(town: tuple[Network, Office]) -> None:
+    """Whichever of two nodes comes first gets the signature; the network goes on, and so does the honest node."""
+    network, office = town
+    seed, port = b"n" * 32, network.testnet.shape.ports["p2p"] + 6
+    other = RemoteSigner(read_card(network.node(0).home.signer_card), Identity(seed))
+    await other.start(LOOPBACK, port)
+    office.dial = [*office.dial, f"{Identity(seed).node_key.hex()}@{LOOPBACK}:{port}"]
+    office.start()
+    network.start(*EVERYBODY)
+    try:
+        async with network.clients() as clients:
+            await network.validating(clients, *EVERYBODY)
+            load = Load(network, clients, EVERYBODY)
+            before = await picture(load, EVERYBODY)
+            async with load.running():
+                got = await _mislead(other, clients, read_home_genesis(network.testnet.home.genesis_file).chain)
+                await other.stop()
+                await advance(clients[1], 5)  # beyond the views in which the honest node came second
+                await _needed(network, clients)
+            await exactly_once(load, EVERYBODY, before)
+            await _no_evidence(clients)
+            await network.validating(clients, *EVERYBODY)
+    finally:
+        await other.stop()
+    network.stop(0)
+    own = _votes(network, 0)
+    assert own
+    assert got, "the other node was first nowhere"
+    assert "signer/CONFLICT" in office.log()
+    assert not [(mine, theirs) for mine in own for theirs in got if contradict(mine, theirs)]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+async def test_half_a_minute_without_a_signer(town: tuple[Network, Office]) -> None:
+    """Cut off for 30 s under load, then back, five times."""
+    network, office = town
+    office.start()
+    network.start(*EVERYBODY)
+    async with network.clients() as clients:
+        await network.validating(clients, *EVERYBODY)
+        load = Load(network, clients, EVERYBODY)
+        before = await picture(load, EVERYBODY)
+        async with load.running():
+            for _ in range(5):
+                office.send(signal.SIGSTOP)
+                until_s = time.monotonic() + CUT_S
+                while time.monotonic() < until_s:
+                    await advance(clients[1], 1)
+                await network.observing(clients, 0, AWAY)
+                office.send(signal.SIGCONT)
+                await network.validating(clients, 0)
+                await _needed(network, clients)
+        await exactly_once(load, EVERYBODY, before)
+        await _no_evidence(clients)
