@@ -224,7 +224,14 @@ async def _assemble(
         data=config.home.data,
         signer=consensus_keys.remote,
     )
-    Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
+    Measuring(
+        replica=replica,
+        connections=connections,
+        service=service,
+        metrics=metrics,
+        runtime=runtime,
+        data=config.home.data,
+    )
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
     assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
