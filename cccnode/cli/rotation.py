@@ -98,7 +98,7 @@ def _register(
     if sends:
         seed = open_key(home.next_node_key, Role.NODE, how["secret"]).seed
         send_message(options, RegistryAddNode(make_certificate(seed), where), **how)
-        if how["print_curl"] or not how["do_wait"]:
+        if how["print_curl"] or how["offline"] or not how["do_wait"]:
             output.say(options.text("Run this again once it is executed.", "เรียกคำสั่งนี้อีกครั้งเมื่อดำเนินการแล้ว"))
             return
     talk(options, lambda node: _until_listed(node, new, printed=sends and options.json))

@@ -30,7 +30,8 @@ Wants=network-online.target
 After=network-online.target time-sync.target
 
 [Service]
-Type=exec
+Type=notify
+NotifyAccess=main
 ExecStart={program} run --home {home}
 {owner}
 Environment=PYTHONUNBUFFERED=1

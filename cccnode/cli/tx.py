@@ -1,5 +1,6 @@
 """`cccnode tx`: send what the city's modules offer, wait for it, look at it.  Verbs come from the module registry."""
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,21 +17,24 @@ from cccnode.cli.options import Options, also_here, pass_options
 from cccnode.cli.reach import load, talk
 from cccnode.client import FEE_MAX, LIFETIME_MS, Account, Client, Signed, from_hex, to_hex, wall_ms
 from cccnode.codec import Noun
+from cccnode.config import LOOPBACK, PORTS
 from cccnode.keys import Role
 from cccnode.ledger.module import Verb
 from cccnode.ledger.registry import Registry
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
-from cccnode.types.limits import TX_LIFETIME_MS_MAX
-from cccnode.types.transaction import account_id
+from cccnode.types.errors import fault
+from cccnode.types.limits import SALT_BYTES, TX_LIFETIME_MS_MAX
+from cccnode.types.transaction import account_id, sign_transaction
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 Look = Callable[[Client, bytes], Awaitable[dict[str, Any]]]
 """What a transaction, by its id, led to: texts are shown to people, everything to programs."""
 
-HOW: Final = ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "secret")
+HOW: Final = ("sender", "fee_max", "valid_for_s", "do_wait", "print_curl", "offline", "secret")
 """Options of everything that sends a transaction, beside the fields of its message."""
+RPC_DEFAULT: Final = f"{LOOPBACK}:{PORTS['rpc']}"
 
 
 def tx_group(registry: Registry) -> click.Group:
@@ -124,6 +128,7 @@ def signing_options(*, by_organisation: bool = False) -> list[click.Parameter]:
         ),
         click.Option(["--wait/--no-wait", "do_wait"], default=True, help="Wait until it is decided [yes]."),
         click.Option(["--print-curl"], is_flag=True, help="Sign only, and print a curl line that sends it."),
+        click.Option(["--offline"], is_flag=True, help="The same, asking no node: the home's genesis names the chain."),
         click.Option(
             ["--passphrase-file", "secret"],
             type=click.Path(path_type=Path),
@@ -148,6 +153,7 @@ def send_message(
     valid_for_s: int,
     do_wait: bool,
     print_curl: bool,
+    offline: bool,
     secret: Path | None,
     look: Look | None = None,
 ) -> dict[str, Any]:
@@ -160,6 +166,10 @@ def send_message(
     """
     account = unlock(options, sender or organisation_of(options), secret)
     until = wall_ms() + valid_for_s * 1000
+    if offline:
+        signed = sign_offline(options, account, message, valid_until_ms=until, fee_max=fee_max)
+        click.echo(curl_line(f"http://{options.node or RPC_DEFAULT}/rpc", signed))
+        return {}
 
     async def act(node: Client) -> tuple[str, Signed, dict[str, Any]]:
         signed = await node.sign(account, [message], valid_until_ms=until, fee_max=fee_max)
@@ -181,6 +191,29 @@ def send_message(
         return status
     _outcome(options, {**status, "valid_until_ms": str(until), "account": account_text(account.account)}, more)
     return {**status, **more}
+
+
+def sign_offline(options: Options, account: Account, message: Noun, *, valid_until_ms: int, fee_max: int) -> Signed:
+    """Sign where no node is in reach, for the chain of the home's genesis document.
+
+    Raises:
+        Fault: `home/EMPTY`, `genesis/INVALID`, or what the disk answers.
+    """
+    from cccnode.node.data import read_home_outline  # noqa: PLC0415 - needed here only
+
+    file = options.home.genesis_file
+    if not file.exists():
+        raise fault(errors.HOME_EMPTY, home=str(options.home.root), missing=file.name)
+    tx_id, raw = sign_transaction(
+        chain=read_home_outline(file).chain,
+        account=account.account,
+        valid_until_ms=valid_until_ms,
+        salt=os.urandom(SALT_BYTES),
+        fee_max=fee_max,
+        messages=[message],
+        keys=[account.key],
+    )
+    return Signed(tx_id=tx_id, raw=raw, valid_until_ms=valid_until_ms)
 
 
 def _outcome(options: Options, status: dict[str, Any], more: Mapping[str, Any] = MappingProxyType({})) -> None:

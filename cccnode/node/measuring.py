@@ -1,5 +1,7 @@
 """Fills the metrics: after each block what happened, before each scrape how things stand."""
 
+import shutil
+from pathlib import Path
 from statistics import median
 
 from cccnode.driver.execution import Applied
@@ -18,9 +20,17 @@ class Measuring:
     """Ties a node's parts to its metrics."""
 
     def __init__(
-        self, *, replica: Replica, connections: Connections, service: Service, metrics: Metrics, runtime: Runtime
+        self,
+        *,
+        replica: Replica,
+        connections: Connections,
+        service: Service,
+        metrics: Metrics,
+        runtime: Runtime,
+        data: Path,
     ) -> None:
-        """Begin to measure."""
+        """Begin to measure; `data` lies on the disk whose room is told."""
+        self._data = data
         self._replica, self._connections, self._service = replica, connections, service
         self._metrics, self._runtime = metrics, runtime
         self._time_ms = 0
@@ -91,9 +101,9 @@ class Measuring:
             metrics.check_failed.labels(check.name).set(check.failed is not None)
         metrics.validating.set(replica.epoch.me is not None)
         metrics.signing.set(replica.voting is not None and self._service.observing() is None)
-        free, size = self._service.disk()
-        metrics.disk_free.set(free)
-        metrics.disk_size.set(size)
+        disk = shutil.disk_usage(self._data)
+        metrics.disk_free.set(disk.free)
+        metrics.disk_size.set(disk.total)
 
     def _count(self, what: str, label: str, total: int) -> None:
         """Bring a counter up to a total that somebody else keeps."""

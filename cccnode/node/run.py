@@ -36,6 +36,7 @@ from cccnode.node.joining import CheckpointGuard, home_card, named_contacts, say
 from cccnode.node.keyring import Keyring, unlock
 from cccnode.node.measuring import Measuring
 from cccnode.node.members import Members, nodes_of
+from cccnode.node.notifying import Supervisor
 from cccnode.node.pruning import Kept, Pruning
 from cccnode.node.reporting import Reporting
 from cccnode.node.restoring import assemble_snapshots, swap_in
@@ -101,6 +102,7 @@ async def run(config: Config) -> bool:
     with HomeLock.take(config.home):
         opened = unlock(config)
         genesis = read_home_outline(config.home.genesis_file)
+        Supervisor().tell(READY="1", STATUS="starting")
         _swap_in(config)
         await arrive(config, genesis, opened[0], fail, stopping)
         if stopping.done():
@@ -111,6 +113,7 @@ async def run(config: Config) -> bool:
             await _assemble(config, runtime, stack, opened, genesis, begin_anew=partial(stop, again=True))
             again = await stopping
             _log.info("stopping", begins_anew=again)
+            Supervisor().tell(**({"STATUS": "begins anew"} if again else {"STOPPING": "1"}))
     return again
 
 
@@ -224,7 +227,14 @@ async def _assemble(
         data=config.home.data,
         signer=consensus_keys.remote,
     )
-    Measuring(replica=replica, connections=connections, service=service, metrics=metrics, runtime=runtime)
+    Measuring(
+        replica=replica,
+        connections=connections,
+        service=service,
+        metrics=metrics,
+        runtime=runtime,
+        data=config.home.data,
+    )
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
     assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
@@ -277,6 +287,7 @@ async def _assemble(
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     _log_start(config, genesis, replica, network)
+    Supervisor().keep_told(runtime, partial(_line, service))
     say_who_waits(config, node_key.public_key, registered=bool(members.organisation()))
 
 
@@ -303,6 +314,12 @@ def _farewell(network: Network) -> Callable[..., Awaitable[None]]:
         await network.stop(error if isinstance(error, Fault) else None)
 
     return stop
+
+
+def _line(service: Service) -> str:
+    """How the node is, for `systemctl status`."""
+    status = service.status()
+    return f"{status.state}, height {status.height}, {status.behind} behind, {status.peers} peers"
 
 
 def _log_start(config: Config, genesis: Genesis, replica: Replica, network: Network) -> None:

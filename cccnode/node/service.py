@@ -3,13 +3,11 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from cccnode.codec import decode_trusted
 from cccnode.doctor.observation import Observation
-from cccnode.driver.joining import Joining
 from cccnode.driver.replica import Decision, Replica, Submitted
 from cccnode.driver.waiters import NextBlock
 from cccnode.ledger.registry import Registry
@@ -18,6 +16,7 @@ from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.observing import observing as why_observing
 from cccnode.node.observing import signs_again
+from cccnode.node.progress import shown_progress
 from cccnode.node.proving import Prover
 from cccnode.node.pruning import Pruning
 from cccnode.node.trying import Trier
@@ -448,11 +447,6 @@ class Service:
             Check(name="state", failed=failed.get(DIVERGED)),
         ]
 
-    def disk(self) -> tuple[int, int]:
-        """Free bytes and all bytes of the disk where the data lies."""
-        usage = shutil.disk_usage(self._data)
-        return usage.free, usage.total
-
     def observing(self) -> ErrorSpec | None:
         """Why this validator does not vote; None when it does, or is none."""
         return why_observing(self._replica, self._signer)
@@ -568,12 +562,6 @@ class Service:
         """Median of how far the peers' clocks are ahead of ours."""
         known = [peer.clock_skew_ms for peer in self.peers() if peer.clock_skew_ms is not None]
         return int(median(known)) if known else None
-
-
-def shown_progress(joining: Joining) -> SnapshotProgress | None:
-    """How far a node has come that begins at a snapshot."""
-    progress = joining.progress
-    return None if progress is None else SnapshotProgress(**asdict(progress))
 
 
 def _names(validators: Sequence[ValidatorStatus]) -> str:

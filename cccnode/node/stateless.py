@@ -15,7 +15,8 @@ from cccnode.driver.certified import Origin
 from cccnode.driver.joining import Joining
 from cccnode.ledger.state import StateView
 from cccnode.node.connections import Connections, credible_height
-from cccnode.node.service import FREE_BYTES_MIN, shown_progress
+from cccnode.node.progress import shown_progress
+from cccnode.node.service import FREE_BYTES_MIN
 from cccnode.rpc.backend import (
     AccountHistory,
     Check,

@@ -1,6 +1,7 @@
 """What operators type beside a running node: health, log level, bundle, the terminal view, the service, completion."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,13 @@ from typing import Any
 import pytest
 
 from cccnode import keys
+from cccnode.city import CITY
 from cccnode.cli.main import COMMANDS, run_cli
 from cccnode.cli.service import unit_text
+from cccnode.cli.testnet_files import prepare
+from cccnode.home import Home
 from cccnode.types import errors
+from cccnode.types.transaction import signed_part, transaction_id
 from tests.cli.test_testnet import Net, net  # noqa: F401 - the fixture of a network of stand-in nodes
 from tests.tidy.source import ROOT
 
@@ -139,3 +144,19 @@ def test_service_install(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run_cli([*install, "--print"]) == 0
     assert "DynamicUser=yes" in capsys.readouterr().out
     assert run_cli(["service", "install", "--unit-dir", str(tmp_path / "none")]) == 1
+
+
+def test_signed_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without any node the printed line holds a transaction for the home's chain that any node admits."""
+    made = prepare(Home(tmp_path), validators=1, seed=b"offline")
+    arguments = ["tx", "transfer", "demo2", "5", "--from", "demo1", "--home", str(tmp_path), "--offline"]
+    assert run_cli([*arguments, "--node", "node.example:27601"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("curl -s http://node.example:27601/rpc ")
+    raw = bytes.fromhex(re.findall(r'"transaction":"0x([0-9a-f]+)"', line)[0])
+    transaction = CITY.decode(raw)
+    assert "0x" + transaction.chain.hex() == made.shape.chain
+    signed = transaction_id(signed_part(raw, 1))
+    assert f'"tx_id":"0x{signed.hex()}"' in line
+    (tmp_path / "genesis.json").unlink()
+    assert run_cli(arguments) == 78

@@ -1,10 +1,12 @@
 """`cccnode dev` as a developer meets it: every printed line works, and another call continues or begins anew."""
 
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,10 @@ from tests.end_to_end.test_testnet_up import shell
 class Dev:
     """One `cccnode dev` and what it has said."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         command = [*CCCNODE, "dev", "--home", str(home), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        known = {**os.environ, **(env or {})}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=known)
         assert self.process.stdout is not None
         self.said = ""
         for line in self.process.stdout:
@@ -97,3 +100,18 @@ def test_invalid_home(tmp_path: Path) -> None:
         assert json.loads(refused.stdout)["error"]["name"] == "testnet/OTHER_SHAPE"
     (tmp_path / "testnet.json").rename(tmp_path / "genesis.json")
     assert "home/EXISTS" in run("dev", "--home", str(tmp_path), "--port-base", str(ports(1)["p2p"])).stderr
+
+
+def test_a_supervisor_hears_of_it(tmp_path: Path) -> None:
+    """A node under systemd says that it is ready, how it is, and that it stops."""
+    home = tmp_path / "dev"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+        link.bind(str(tmp_path / "notify"))
+        link.settimeout(END_S)
+        made = Dev(home, "--port-base", str(ports(1)["p2p"]), env={"NOTIFY_SOCKET": link.getsockname()})
+        assert link.recv(1000).startswith(b"READY=1\n")
+        assert re.match(rb"STATUS=validating, height 0, 0 behind, 0 peers", link.recv(1000))
+        assert made.stop() == 0
+        told = [link.recv(1000)]
+        while told[-1] != b"STOPPING=1":
+            told.append(link.recv(1000))

@@ -1,5 +1,8 @@
 """Metrics say how the node stands at each scrape."""
 
+import tempfile
+from pathlib import Path
+
 from cccnode.node.measuring import LAG_MS, Measuring
 from tests.node.support import Watched, peer
 
@@ -17,6 +20,7 @@ def measured() -> Watched:
         service=watched.service,
         metrics=watched.metrics,
         runtime=watched.node.runtime,
+        data=Path(tempfile.gettempdir()),
     )
     return watched
 
