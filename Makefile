@@ -25,7 +25,7 @@ run: $(READY) ## four validators on this machine; Ctrl-C stops them, the next ru
 	@exec $(BIN)/cccnode testnet up -n 4 --home .demo $(ARGS)
 
 test: $(READY) ## every test, with a fixed sample of each campaign (under 15 minutes on 2 cores)
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: static test ## what .ci/run runs: format, lint, types, layers, tests
 

@@ -229,7 +229,7 @@ def document_encoding(document: Document) -> bytes:
 
 
 def signed_bytes(chain: bytes) -> bytes:
-    """What an organisation signs: "ccc/1/genesis-sign" || chain id."""
+    """What an organisation signs: "ccc/1/founding" || chain id."""
     return GENESIS_SIGN + chain
 
 

@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+NETWORKS = ("tests/end_to_end/", "tests/benchmarks/test_benchmarks.py")
 
 settings.register_profile(
     "sample",
@@ -18,11 +22,20 @@ settings.register_profile("long", parent=settings.get_profile("sample"), max_exa
 settings.load_profile("sample")  # `make long` passes --hypothesis-profile=long
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real networks of processes share ports and both cores: one xdist worker runs them all, one by one."""
-    for item in items:
-        if "end_to_end" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("end_to_end"))
+class _OneNetworkAtATime(LoadScopeScheduling):
+    """One worker runs all tests that start networks of processes; the others share out the rest, test by test.
+
+    The marks of `--dist loadgroup` do nothing under pytest 9.2, whose items keep no id that xdist 3.8 could change.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "networks" if nodeid.startswith(NETWORKS) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Real networks share ports and both cores."""
+    return _OneNetworkAtATime(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -13,8 +13,6 @@ from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
 from benchmarks.page import RESULTS
 
-processes = pytest.mark.xdist_group("end_to_end")
-"""Networks of processes run one at a time: they would take each other's ports."""
 COMMON = {"schema", "name", "commit", "machine", "command", "repetitions"}
 SMALL = {
     "signatures": ["--count", "8", "--batches", "1", "8", "--bad", "0.5"],
@@ -49,7 +47,6 @@ def test_block_validation_names_its_stages(capsys: pytest.CaptureFixture[str]) -
     assert {"accounts", "tx_per_s", "pynacl_verifies_per_tx", "index_us_per_tx"} <= result.keys()
 
 
-@processes
 @pytest.mark.timeout(120)
 def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Four processes take a small load: what is acknowledged is executed once, roots are equal, money is conserved."""
@@ -84,7 +81,6 @@ def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None
     assert result["cpu_pynacl_verifies"] > 0
 
 
-@processes
 @pytest.mark.timeout(120)
 def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> None:
     """It fetches and executes what the others decided, to the same root; rate and cost are reported."""
@@ -100,7 +96,6 @@ def test_a_wiped_validator_catches_up(capsys: pytest.CaptureFixture[str]) -> Non
     assert {"decode", "execute", "stage", "commit", "total"} <= result["cpu_us_per_tx"].keys()
 
 
-@processes
 @pytest.mark.timeout(120)
 def test_an_export_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     """Every transaction is in the tables; rows a second, lag and memory are reported."""
@@ -117,7 +112,6 @@ def test_an_export_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["lag_ms"]["max"] > 0
 
 
-@processes
 @pytest.mark.timeout(120)
 def test_events_are_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     """Every subscriber, slow or cut off, gets each event exactly once; processor time and memory are reported."""
@@ -132,7 +126,6 @@ def test_events_are_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["connections"] > 8
 
 
-@processes
 @pytest.mark.timeout(180)
 def test_a_peer_joins_at_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
     """Though one server lies, one dies and it is killed twice: the same state, and nothing is executed twice."""
@@ -147,7 +140,6 @@ def test_a_peer_joins_at_a_snapshot(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["sent_again_refused"]
 
 
-@processes
 @pytest.mark.timeout(180)
 def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that is offered is answered, by a refusal with a name or by a transaction executed once."""
@@ -163,7 +155,6 @@ def test_an_overloaded_network_is_right(capsys: pytest.CaptureFixture[str]) -> N
     assert [step["step"] for step in result["steps"]] == ["60", "30", "120"]
 
 
-@processes
 @pytest.mark.timeout(180)
 def test_a_flooding_peer_is_cut_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every validator hangs up on it and refuses its next dials; what others sent is executed once, nothing of its."""
@@ -264,7 +255,6 @@ def test_the_search_ends_below_the_limit_and_near_it(limit: int) -> None:
     assert found * 1.08 > limit
 
 
-@processes
 @pytest.mark.timeout(120)
 def test_memory_is_weighed_with_a_full_window(capsys: pytest.CaptureFixture[str]) -> None:
     """A node takes up the chain that it is given, remembers every id of it, and says what it weighs."""
@@ -277,7 +267,6 @@ def test_memory_is_weighed_with_a_full_window(capsys: pytest.CaptureFixture[str]
     assert 0 < result["file_mb"] < result["rss_mb"] <= result["peak_mb"] + 1
 
 
-@processes
 @pytest.mark.timeout(180)
 def test_endurance_small(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A short endurance run: everything is executed once, snapshots are taken beside it, and the picture is drawn."""
@@ -295,7 +284,6 @@ def test_endurance_small(tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     assert "RSS" in picture.read_text(encoding="utf-8")
 
 
-@processes
 @pytest.mark.timeout(170)
 def test_rpc_is_loaded_and_abused(capsys: pytest.CaptureFixture[str]) -> None:
     """Every phase is measured; the port still answers after the last, and the load says what it took itself."""

@@ -31,7 +31,8 @@ LATEST = 10
 """Tenths of a second that an exporter lives after its first transaction, at most."""
 EARLY = 5
 """Every fifth is killed while it starts."""
-QUERIES = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "how-to-export.md").read_text(encoding="utf-8"), re.DOTALL)
+PAGE = ROOT / "docs" / "en" / "how-to-export.md"
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 Ask = Callable[[str], Awaitable[Sequence[tuple[Any, ...]]]]
 
