@@ -80,6 +80,8 @@ class RpcSection(_Section, frozen=True, kw_only=True):
     """One request body."""
     inflight_bytes_max: Annotated[int, Meta(ge=RPC_BODY_BYTES_MAX, le=2**32)] = 4 * RPC_BODY_BYTES_MAX
     """All request bodies that are being read or answered."""
+    promise_blocks: Annotated[int, Meta(ge=1, le=4_096)] = 256
+    """Within how many blocks a transaction is decided for which a caller wants a promise."""
     requests_max: Annotated[int, Meta(ge=1, le=65_536)] = 256
     """Requests being answered at the same time, not counting those that only wait."""
     waiters_max: Annotated[int, Meta(ge=1, le=65_536)] = 1024

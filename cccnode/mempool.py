@@ -8,7 +8,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from cccnode.ledger.fees import FeeSchedule
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, StateView
 from cccnode.ledger.window import Window
+from cccnode.types.addresses import ACCOUNT_BYTES
 from cccnode.types.errors import (
     POOL_APPLICATIONS,
     POOL_FULL,
@@ -39,7 +40,7 @@ from cccnode.types.limits import (
     MEMPOOL_TXS_MAX,
     PENDING_PER_PAYER_MAX,
 )
-from cccnode.types.transaction import Verified
+from cccnode.types.transaction import Transaction, Verified
 
 Status = Literal["admitted", "batched"]
 READS_MAX: Final = 4_096
@@ -72,6 +73,7 @@ class _Payer(Struct, gc=False):
     """What one fee payer has waiting.  Here as long as it has anything, or a turn."""
 
     address: bytes
+    """The payer; of a sponsor who did not sign, with the account that he pays for behind it."""
     count: int = 0
     fees: int = 0
     """Summed fee_max of all of them: reserved against the balance."""
@@ -90,6 +92,8 @@ class Mempool:
         self._caps = caps or Caps()
         self._entries: dict[bytes, _Entry] = {}
         self._payers: dict[bytes, _Payer] = {}
+        self._lent: dict[bytes, int] = {}
+        """Summed fee_max of what waits at a sponsor's cost."""
         self._turns: deque[_Payer] = deque()
         """Payers that may have something to batch, in the order of their turns, none twice."""
         self._seconds: list[int] = []
@@ -128,7 +132,7 @@ class Mempool:
         """Take a transaction in, or say why not; `view` is the applied state."""
         transaction = verified.transaction
         application = self._registry.authority.is_application(transaction)
-        address = transaction.fee_payer or transaction.account
+        address = self._purse(transaction, view)
         payer = self._payers.get(address)
         refused = self._refused(verified, payer, wall_ms, view, window, application=application)
         if refused is None:
@@ -139,8 +143,19 @@ class Mempool:
         """What `admit` would say, without taking it in."""
         transaction = verified.transaction
         application = self._registry.authority.is_application(transaction)
-        payer = self._payers.get(transaction.fee_payer or transaction.account)
+        payer = self._payers.get(self._purse(transaction, view))
         return self._refused(verified, payer, wall_ms, view, window, application=application)
+
+    def _purse(self, transaction: Transaction[Any], view: StateView) -> bytes:
+        """On whose account a transaction waits: its payer, or payer and account together where the payer did not sign.
+
+        So nobody fills the queue of his sponsor, who only granted him fees.
+        """
+        payer = transaction.fee_payer
+        if payer is None or payer == transaction.account:
+            return transaction.account
+        sponsored = self._registry.authority.sponsored(self._read(view), transaction)
+        return payer + transaction.account if sponsored else payer
 
     def _refused(
         self,
@@ -155,7 +170,8 @@ class Mempool:
         return (
             self._refused_by_time(verified, wall_ms, window)
             or self._refused_by_room(verified, payer, application=application)
-            or self._refused_by_state(verified, payer, view, application=application)
+            or self._refused_by_text(verified)
+            or self._refused_by_state(verified, payer, view, wall_ms, application=application)
         )
 
     def _refused_by_time(self, verified: Verified, wall_ms: int, window: Window) -> Fault | None:
@@ -184,12 +200,24 @@ class Mempool:
             return fault(POOL_PAYER_LIMIT, payer=payer.address, limit=caps.per_payer)
         return None
 
+    def _refused_by_text(self, verified: Verified) -> Fault | None:
+        """Personal data does not enter: a final block would keep it for ever."""
+        texts = self._registry.texts
+        for message in verified.transaction.messages:
+            check = texts.get(type(message))
+            if check is not None:
+                try:
+                    check(message)
+                except Fault as refused:
+                    return refused
+        return None
+
     def _refused_by_state(
-        self, verified: Verified, payer: _Payer | None, view: StateView, *, application: bool
+        self, verified: Verified, payer: _Payer | None, view: StateView, wall_ms: int, *, application: bool
     ) -> Fault | None:
         registry, transaction = self._registry, verified.transaction
         state = self._read(view)
-        refused = registry.authority.refusal(state, transaction)
+        refused = registry.authority.refusal(state, transaction, registry.exits)
         if refused is not None or application:
             return refused
         schedule = self._schedule or registry.fees.schedule(state)
@@ -197,12 +225,43 @@ class Mempool:
         fee = schedule.fee(len(verified.raw))
         if transaction.fee_max < fee:
             return fault(TX_FEE_TOO_LOW, fee=fee, fee_max=transaction.fee_max)
-        address = transaction.fee_payer or transaction.account
+        if transaction.fee_payer is not None or schedule.relief:
+            return self._short(transaction, payer, state, schedule, fee, wall_ms)
+        address = transaction.account
         needed = transaction.fee_max + (payer.fees if payer is not None else 0)
         available = registry.fees.available(state, schedule, address)
         if available < needed:
             return fault(TX_INSUFFICIENT_FEE_BALANCE, payer=address, available=available, needed=needed)
         return None
+
+    def _short(
+        self,
+        transaction: Transaction[Any],
+        payer: _Payer | None,
+        state: Overlay,
+        schedule: FeeSchedule,
+        fee: int,
+        wall_ms: int,
+    ) -> Fault | None:
+        """Where another account pays or fees are relieved, the module that holds the money knows whether they suffice.
+
+        A sponsor's purse covers what all his accounts have waiting here, beside his own.
+        """
+        sponsor, account = transaction.fee_payer, transaction.account
+        sponsored = (
+            sponsor is not None and sponsor != account and self._registry.authority.sponsored(state, transaction)
+        )
+        reserved, ahead = (payer.fees, payer.count) if payer is not None else (0, 0)
+        fees = self._registry.fees
+        if sponsored and sponsor is not None:
+            own = self._payers.get(sponsor)
+            beside = self._lent.get(sponsor, 0) + (own.fees if own is not None else 0)
+            needed, available = transaction.fee_max + beside, fees.available(state, schedule, sponsor)
+            if available < needed:
+                return fault(TX_INSUFFICIENT_FEE_BALANCE, payer=sponsor, available=available, needed=needed)
+        return fees.shortfall(
+            state, schedule, transaction, fee, wall_ms, sponsored=sponsored, reserved=reserved, ahead=ahead
+        )
 
     def _read(self, view: StateView) -> Overlay:
         """Decoded values of the applied state, kept from one admission to the next; `forget` ends that."""
@@ -222,6 +281,9 @@ class Mempool:
         entry = self._entries[tx_id] = _Entry(verified, payer.address, fee, application)
         payer.count += 1
         payer.fees += fee
+        if len(payer.address) > ACCOUNT_BYTES:
+            sponsor = payer.address[:ACCOUNT_BYTES]
+            self._lent[sponsor] = self._lent.get(sponsor, 0) + fee
         payer.queue.append(entry)
         if not payer.turn:
             payer.turn = True
@@ -298,12 +360,19 @@ class Mempool:
         verified, payer = entry.verified, self._payers[entry.payer]
         payer.count -= 1
         payer.fees -= entry.fee
+        if len(payer.address) > ACCOUNT_BYTES:
+            self._return(payer.address[:ACCOUNT_BYTES], entry.fee)
         self._close(payer)
         del self._deadlines[verified.transaction.valid_until_ms // 1000][verified.id]
         self._size -= len(verified.raw)
         self._waiting -= entry.status == "admitted"
         self._applications -= entry.application
         entry.status = None
+
+    def _return(self, sponsor: bytes, fee: int) -> None:
+        left = self._lent.pop(sponsor, 0) - fee
+        if left:
+            self._lent[sponsor] = left
 
     def _close(self, payer: _Payer) -> None:
         """Forget a payer that has nothing here and no turn."""

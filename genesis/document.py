@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -35,6 +35,7 @@ from cccnode.types.transaction import account_id
 from cccnode.types.validators import Limits, Timers, certificate_key
 from genesis.strict import problems
 
+S = TypeVar("S", bound=msgspec.Struct)
 FORMAT: Final = 1
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """A document of people's size; larger lists of accounts go into the allocation file."""
@@ -182,6 +183,8 @@ class Document(Entry, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: LimitsEntry = LimitsEntry()
     timers: TimersEntry = TimersEntry()
     features: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    city: dict[Name, Any] = {}
+    """Sections of modules that need more than parameters, by module: JSON of strings, integers, lists and objects."""
     signed: bool = False
     """Whether every organisation must have signed the chain id with every key that `signers` names."""
     signatures: Annotated[tuple[SignatureEntry, ...], Meta(max_length=2 * GROUP_ITEMS_MAX)] = ()
@@ -207,6 +210,22 @@ class Genesis:
         return self.document.parameters
 
     @property
+    def city(self) -> dict[Name, Any]:
+        """Sections of modules, by name."""
+        return self.document.city
+
+    def section(self, module: str, kind: type[S]) -> S:
+        """The section of a module, read as a struct of its own; its defaults where there is none.
+
+        Raises:
+            Fault: genesis/INVALID, whose `errors` list everything that is wrong with it.
+        """
+        value = self.document.city.get(module, {})
+        if errors := problems(kind, value, f"city.{module}"):
+            raise _invalid(errors)
+        return msgspec.convert(value, kind)
+
+    @property
     def accounts(self) -> Iterator[AccountEntry]:
         """Every account: the document's, then the allocation's."""
         yield from self.document.accounts
@@ -221,10 +240,13 @@ def chain_id(document: Document) -> bytes:
 def document_encoding(document: Document) -> bytes:
     """The bytes whose tagged hash is the chain id: every value in field order, without the names.
 
-    The signatures are left out, and `signed` where it is not set: a document without ceremony keeps its chain id.
+    The signatures are left out, and `signed` and `city` where they are not set: so a document without a ceremony, or
+    from before there were sections, keeps its chain id.
     """
-    names = [name for name in Document.__struct_fields__ if name not in {"signed", "signatures"}]
+    names = [name for name in Document.__struct_fields__ if name not in {"city", "signed", "signatures"}]
     values = [_values(getattr(document, name)) for name in names]
+    if document.city:
+        return encode([*values, document.signed, _values(document.city)])
     return encode([*values, True] if document.signed else values)
 
 
@@ -285,7 +307,7 @@ def _values(part: object) -> object:
             return [_values(getattr(part, name)) for name in part.__struct_fields__]
         case dict():
             return [[name, _values(part[name])] for name in sorted(part)]
-        case tuple():
+        case tuple() | list():
             return [_values(item) for item in part]
         case _:
             return part

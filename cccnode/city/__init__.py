@@ -5,7 +5,7 @@ The order is consensus-critical (genesis and end-of-block hooks run in it): appe
 
 from typing import Final
 
-from cccnode.city import bank, evidence, members, registry
+from cccnode.city import bank, evidence, gov, market, members, provenance, registry, sandbox, staking
 from cccnode.city.bank import fees
 from cccnode.city.members import authority
 from cccnode.ledger.module import Module
@@ -16,6 +16,11 @@ MODULES: Final[tuple[Module, ...]] = (
     bank.MODULE,
     registry.MODULE,
     evidence.MODULE,
+    gov.MODULE,
+    staking.MODULE,
+    provenance.MODULE,
+    market.MODULE,
+    sandbox.MODULE,
 )
 
 CITY: Final = Registry(MODULES, authority=authority, fees=fees)

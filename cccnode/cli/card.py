@@ -26,9 +26,9 @@ from cccnode.client import Client
 from cccnode.home import disk_fault
 from cccnode.types import errors
 from cccnode.types.errors import Fault, fault
+from cccnode.types.units import DAY_MS
 from cccnode.types.validators import node_id
 
-DAY_MS: Final = 86_400_000
 DAYS_DEFAULT: Final = 30
 CONTACTS_DEFAULT: Final = 4
 LOOPBACK: Final = ("127.", "localhost:", "[::1]")

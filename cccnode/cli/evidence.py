@@ -7,7 +7,7 @@ import click
 from cccnode.city.evidence.messages import EvidenceReport
 from cccnode.cli import output
 from cccnode.cli.options import Options, also_here, pass_options
-from cccnode.cli.proving import check, export
+from cccnode.cli.proving import check, export, promise
 from cccnode.cli.reach import talk
 from cccnode.cli.tx import send_message, signed_by_organisation
 from cccnode.client import from_hex
@@ -53,6 +53,7 @@ def report(options: Options, /, number: int, **how: Any) -> None:
 
 evidence.add_command(export)
 evidence.add_command(check)
+evidence.add_command(promise)
 
 
 def _waiting(options: Options) -> list[dict[str, Any]]:

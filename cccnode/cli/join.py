@@ -1,5 +1,6 @@
 """`cccnode join`: how an organisation comes into a network: request, show, status (conventions.md 4a)."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from cccnode.cli.init import ORGANISATION
 from cccnode.cli.join_text import JOIN_PREFIX, JoinRequest, join_text, node_keys, read_join
 from cccnode.cli.keys import named_key, open_key
 from cccnode.cli.options import Options, also_here, pass_options
-from cccnode.cli.progress import look, shown_lines
+from cccnode.cli.progress import STAGES, Json, look, shown_lines
 from cccnode.cli.reach import load
 from cccnode.client import wall_ms
 from cccnode.home import Home
@@ -29,6 +30,8 @@ from cccnode.types.validators import node_id
 from p2p.addresses import is_somewhere
 from p2p.directory import make_certificate
 
+POLL_S: Final = 1.0
+"""Between two looks of a status that waits."""
 PILLARS: Final = [pillar.name.lower() for pillar in Pillar if pillar is not Pillar.NONE]
 
 
@@ -106,17 +109,38 @@ def show(options: Options, text: str) -> None:
     )
 
 
-@join.command(epilog="Example: cccnode join status --output json")
+@join.command(epilog="Example: cccnode join status --wait ready")
+@click.option("--wait", "stage", type=click.Choice(STAGES), help="Wait until this stage, or a later one, is reached.")
+@click.option("--timeout", type=click.IntRange(1, 86_400), default=600, show_default=True, help="Seconds to wait.")
 @also_here
 @pass_options
-def status(options: Options) -> None:
+def status(options: Options, stage: str | None, timeout: int) -> None:
     """Where you stand: asked, approved, linked, caught up; and what to type next."""
-    found = look(options)
+    found = look(options) if stage is None else _reached(options, stage, timeout)
     if options.json:
         output.emit_json(found)
         return
     for line in shown_lines(options, found):
         click.echo(line)
+
+
+def _reached(options: Options, stage: str, timeout: int) -> Json:
+    """What `look` says once a stage is reached; says each stage on the way.
+
+    Raises:
+        Trouble: `join/WAITED`.
+    """
+    end, seen = time.monotonic() + timeout, ""
+    while True:
+        found = look(options)
+        if STAGES.index(found["stage"]) >= STAGES.index(stage):
+            return found
+        if found["stage"] != seen:
+            seen = found["stage"]
+            output.say(f"{seen}: {found['why']}")
+        if time.monotonic() >= end:
+            raise output.trouble(errors.JOIN_WAITED, waited_for=stage, stage=seen, why=found["why"])
+        time.sleep(POLL_S)
 
 
 def chain_of(home: Home) -> bytes:

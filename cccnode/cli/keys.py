@@ -164,6 +164,19 @@ def show(options: Options, name: str) -> None:
     _show(options, path, key_files.read(path))
 
 
+@keys.command(epilog="Example: cccnode keys address cmu")
+@click.argument("name")
+@also_here
+@pass_options
+def address(options: Options, name: str) -> None:
+    """Print the account of a key and nothing else: for scripts."""
+    account = account_text(account_id(key_files.read(named_key(options.home, name)).public_key))
+    if options.json:
+        output.emit_json({"account": account})
+    else:
+        click.echo(account)
+
+
 @keys.command(epilog="Example: cccnode keys certificate --output json")
 @click.option("--passphrase-file", "secret", type=click.Path(path_type=Path), help="File whose first line opens it.")
 @also_here

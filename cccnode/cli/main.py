@@ -13,6 +13,7 @@ from cccnode.types.errors import CONFIG_INVALID, Fault
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "dev": ("cccnode.cli.dev:dev", "One validator with funded accounts, to develop against."),
+    "demo": ("cccnode.cli.demo:demo", "The city at work, on real nodes: week."),
     "testnet": ("cccnode.cli.testnet:testnet", "A whole network on this machine: up, down, reset, kill, start."),
     "init": ("cccnode.cli.init:init", "Prepare the home of a node: keys, settings, genesis."),
     "genesis": (

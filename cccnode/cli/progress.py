@@ -25,6 +25,21 @@ SAMPLE_S: Final = 1.0
 """Between two looks at a node that catches up: gives its speed."""
 AT_TIP_BLOCKS: Final = 20
 
+STAGES: Final = (
+    "alone",
+    "not_proposed",
+    "not_admitted",
+    "proposed",
+    "node_unregistered",
+    "not_running",
+    "catching_up",
+    "ready",
+    "applied",
+    "validator_next",
+    "validating",
+)
+"""In the order in which a newcomer comes to them."""
+
 Json = dict[str, Any]
 
 

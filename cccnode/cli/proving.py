@@ -13,7 +13,7 @@ from cccnode.cli.fields import account_of
 from cccnode.cli.options import Options, also_here, pass_options
 from cccnode.cli.reach import node_addresses, run_calls
 from cccnode.client import Client, from_hex
-from cccnode.client.light import LightClient
+from cccnode.client.light import Broken, Kept, LightClient
 from cccnode.codec import encode
 from cccnode.evidence_verifier import REASONS, Refused, tell, verify
 from cccnode.home import disk_fault
@@ -109,6 +109,40 @@ def check(options: Options, *, file: Path, genesis: bytes) -> None:
         click.echo(tell(kind, fields, options.lang))
 
 
+@click.command(epilog="Example: cccnode evidence promise 0x96c420... -o broken.cccevidence")
+@click.argument("promise", type=Hex(), metavar="HEX")
+@click.option("--genesis", type=Hex(_HASH_BYTES), metavar="HASH", help="Of the network; else the node's word for it.")
+@click.option("-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="Proof of a broken one goes there.")
+@also_here
+@pass_options
+def promise(options: Options, *, promise: bytes, genesis: bytes | None, path: Path | None) -> None:
+    """Look whether a node kept its inclusion promise, in the certified receipts of the blocks that it named."""
+    found, evidence = run_calls(_look(node_addresses(options), genesis, promise))
+    word = found.promise
+    if evidence is not None and path is not None:
+        try:
+            path.write_bytes(encode(evidence))
+        except OSError as error:
+            raise disk_fault(error, path) from error
+    height = found.height if isinstance(found, Kept) else None
+    shown = {
+        "kept": height is not None,
+        "height": None if height is None else str(height),
+        "tx_id": "0x" + word.tx_id.hex(),
+        "node": "0x" + word.node_key.hex(),
+        "after": str(word.after),
+        "by": str(word.by),
+    }
+    if options.json:
+        output.emit_json(shown)
+        return
+    kept = options.text(f"kept: decided at height {height}", f"รักษาคำมั่น: ตัดสินที่ความสูง {height}")
+    broken = options.text(f"BROKEN: not decided by height {word.by}", f"ผิดคำมั่น: ไม่ถูกตัดสินภายในความสูง {word.by}")
+    click.echo(broken if height is None else kept)
+    for line in output.table([("node", shown["node"]), ("transaction", shown["tx_id"])]):
+        click.echo(line)
+
+
 def _verified(raw: bytes, genesis: bytes) -> list[tuple[str, dict[str, object]]]:
     try:
         return verify(raw, genesis)
@@ -130,3 +164,16 @@ async def _prove(addresses: Sequence[str], genesis: bytes | None, wanted: _Wante
             groups=[await light.group(group) for group in wanted.groups],
             events=[await light.events(height) for height in wanted.heights],
         )
+
+
+async def _look(
+    addresses: Sequence[str], genesis: bytes | None, promise: bytes
+) -> tuple[Kept | Broken, Evidence | None]:
+    """What became of a promise; where it was broken, the proofs of all blocks in question."""
+    if genesis is None:
+        async with Client(addresses[0]) as node:
+            genesis = await node.chain()
+    async with LightClient(addresses, chain=genesis) as light:
+        await light.sync()
+        found = await light.promise(promise)
+        return found, light.evidence(events=found.blocks) if isinstance(found, Broken) else None

@@ -64,6 +64,18 @@ class Supervisor:
         finally:
             await self._stop_all()
 
+    async def start(self, index: int) -> None:
+        """Start a node that does not run."""
+        await self._start(self.network.node(index))
+
+    async def end(self, index: int) -> None:
+        """Stop one node, and wait until it has ended."""
+        child = self._children[index]
+        with suppress(ProcessLookupError):
+            child.terminate()
+        await child.wait()
+        self._children.pop(index, None)
+
     async def until_stopped(self) -> None:
         """Return on Ctrl-C, SIGTERM or SIGHUP."""
         await self._stop.wait()

@@ -23,6 +23,7 @@ from cccnode.types import errors
 from cccnode.types.errors import fault
 
 if TYPE_CHECKING:  # the document is needed once in a network's life, as below
+    from genesis.bootstrap import Demo
     from genesis.document import LimitsEntry
 
 MARK: Final = "testnet.json"
@@ -164,13 +165,9 @@ def prepare(
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
     """
-    from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
     from genesis.bootstrap import BALANCE, make_demo  # noqa: PLC0415 - needed once in a network's life
     from p2p.directory import make_certificate  # noqa: PLC0415
 
-    root = home.root
-    if any((root / name).exists() for name in (MARK, "genesis.json", "node0")):
-        raise fault(errors.HOME_EXISTS, home=str(root))
     demo = make_demo(
         validators,
         certify=make_certificate,
@@ -190,6 +187,27 @@ def prepare(
         ports=dict(ports),
         names=tuple(names),
     )
+    return write_network(home, demo, shape, settings=settings, profile=profile)
+
+
+def write_network(
+    home: Home,
+    demo: "Demo",
+    shape: Shape,
+    *,
+    settings: Mapping[str, object] | None = None,
+    profile: str = DEFAULT_PROFILE,
+) -> Testnet:
+    """Write a network with all its secrets; `settings` and `profile` as for `prepare`.
+
+    Raises:
+        Fault: `home/EXISTS` or disk faults.
+    """
+    from cccnode.node.data import found  # noqa: PLC0415 - the city's rules, needed here only
+
+    root = home.root
+    if any((root / name).exists() for name in (MARK, "genesis.json", "node0")):
+        raise fault(errors.HOME_EXISTS, home=str(root))
     network = Testnet(home, shape)
     files = {"genesis.json": demo.document, **({demo.allocation[0]: demo.allocation[1]} if demo.allocation else {})}
     _write_all(root, files)

@@ -19,7 +19,7 @@ from cccnode.client import FEE_MAX, LIFETIME_MS, Account, Client, Signed, from_h
 from cccnode.codec import Noun
 from cccnode.config import LOOPBACK, PORTS
 from cccnode.keys import Role
-from cccnode.ledger.module import Verb
+from cccnode.ledger.module import Message
 from cccnode.ledger.registry import Registry
 from cccnode.types import errors
 from cccnode.types.addresses import account_text
@@ -46,7 +46,7 @@ def tx_group(registry: Registry) -> click.Group:
         commands=[wait, show],
     )
     for verb in registry.verbs.values():
-        assert verb.name not in group.commands, f"tx {verb.name} exists already"
+        assert verb.verb not in group.commands, f"tx {verb.verb} exists already"
         group.add_command(_verb_command(verb))
     return group
 
@@ -89,7 +89,7 @@ def show(options: Options, tx_id: str) -> None:
         click.echo(line)
 
 
-def _verb_command(verb: Verb) -> click.Command:
+def _verb_command(verb: Message) -> click.Command:
     """`cccnode tx VERB`: its fields, and who signs."""
     defaults = dict(verb.defaults)
 
@@ -100,10 +100,10 @@ def _verb_command(verb: Verb) -> click.Command:
         send_message(options, to_noun(verb.kind, texts, options), **how)
 
     command = click.Command(
-        verb.name,
+        verb.verb,
         callback=also_here(send),
         help=f"{verb.en} {verb.th}",
-        epilog=f"Example: cccnode tx {verb.name} {_example(verb)}--from demo1",
+        epilog=f"Example: cccnode tx {verb.verb} {_example(verb)}--from demo1",
         params=[*parameters(verb.kind, positional=verb.positional, optional=defaults), *signing_options()],
     )
     command.params += getattr(command.callback, "__click_params__", [])[::-1]
@@ -280,7 +280,7 @@ def _tx_id(text: str) -> bytes:
     return identity
 
 
-def _example(verb: Verb) -> str:
+def _example(verb: Message) -> str:
     return "".join(f"{name.upper()} " for name in verb.positional)
 
 

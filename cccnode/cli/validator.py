@@ -1,5 +1,6 @@
 """`cccnode validator`: becoming one, being one, and ending it (conventions.md 4b)."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from cccnode.types.readiness import ReadinessReceipt, sign_readiness
 
 BLOCKS_LOOKED_AT: Final = 16
 """For what a validator signed and led lately."""
+POLL_S: Final = 2.0
+"""Between two looks of a check that waits."""
 
 Json = Mapping[str, Any]
 
@@ -34,13 +37,18 @@ def validator() -> None:
 
 @validator.command(epilog="Example: cccnode validator check --output json")
 @click.option("--flagged", is_flag=True, help="Count as a flagged proposal would: for networks below four.")
+@click.option("--wait", "wait_s", type=click.IntRange(0, 86_400), default=0, help="Seconds to wait until it is ready.")
 @also_here
 @pass_options
-def check(options: Options, *, flagged: bool) -> None:
+def check(options: Options, *, flagged: bool, wait_s: int) -> None:
     """Look whether this node is ready to validate; changes nothing."""
-    name = organisation_of(options)
-    asked = talk(options, lambda node: preflight.ask(node, options.home, name, flagged=flagged))
-    found = preflight.checks(options, asked, name)
+    name, end = organisation_of(options), time.monotonic() + wait_s
+    while True:
+        asked = talk(options, lambda node: preflight.ask(node, options.home, name, flagged=flagged))
+        found = preflight.checks(options, asked, name)
+        if preflight.not_ready(found) is None or time.monotonic() >= end:
+            break
+        time.sleep(POLL_S)
     if options.json:
         output.emit_json({"ready": all(row.passed for row in found), "checks": [row.as_json() for row in found]})
     else:

@@ -113,6 +113,14 @@ class Client:
         answer = await self.call("tx_submit", transaction=to_hex(raw))
         return from_hex(answer["tx_id"])
 
+    async def submit_promised(self, raw: bytes) -> tuple[bytes, bytes | None]:
+        """The same, and the node's promise by which height it is decided; None where it is decided already.
+
+        Keep the bytes: `LightClient.promise` and `cccnode evidence promise` tell whether the node kept its word.
+        """
+        answer = await self.call("tx_submit", transaction=to_hex(raw), promise=True)
+        return from_hex(answer["tx_id"]), None if answer["promise"] is None else from_hex(answer["promise"])
+
     async def submit_batch(self, raws: Sequence[bytes]) -> list[Sent]:
         """Send many signed transactions, in calls of 512; one answer each, in order."""
         sent: list[Sent] = []

@@ -25,6 +25,7 @@ from cccnode.types import errors
 from cccnode.types.block import Header, block_id
 from cccnode.types.errors import Fault, fault
 from cccnode.types.finality import EPOCHS_MAX, Anchor, EpochLink, Trust, VerifyMany
+from cccnode.types.promise import Promise, read_promise
 from cccnode.types.proofs import (
     EVIDENCE_VERSION,
     EventsProof,
@@ -97,6 +98,24 @@ class ProvenEvents:
 
     receipts: Sequence[Receipt]
     proof: EventsProof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A node kept its promise."""
+
+    promise: Promise
+    height: int
+    """Of the block that decided the transaction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A node broke its promise: no block up to the promised height decided the transaction."""
+
+    promise: Promise
+    blocks: tuple[ProvenEvents, ...]
+    """All receipts of each block in question."""
 
 
 class LightClient:
@@ -195,6 +214,29 @@ class LightClient:
             return ProvenEvents(receipts=receipts, proof=proof)
 
         return await self._ask(ask)
+
+    async def promise(self, raw: bytes) -> Kept | Broken:
+        """Whether a node kept its promise: the block that decided the transaction, or every block without it.
+
+        Raises:
+            ClientError: promise/FORGED, promise/OPEN while its last height is not reached, or as `events`.
+        """
+        try:
+            promise = read_promise(raw, self._chain)
+        except Fault as error:
+            raise local_error(error.spec, **error.values) from error
+        reported = -1 if self.tip is None else self.tip.exec_height
+        blocks: list[ProvenEvents] = []
+        for height in range(promise.after + 1, promise.by + 1):
+            if height > reported:
+                reported = (await self.sync()).exec_height
+            if height > reported:
+                raise local_error(errors.PROMISE_OPEN, by=promise.by, reported=reported)
+            found = await self.events(height)
+            if any(receipt.tx_id == promise.tx_id for receipt in found.receipts):
+                return Kept(promise=promise, height=height)
+            blocks.append(found)
+        return Broken(promise=promise, blocks=tuple(blocks))
 
     async def header(self, height: int) -> Header:
         """The final header of a height; see `sync` for errors."""

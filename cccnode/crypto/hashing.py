@@ -26,6 +26,8 @@ ROTATE: Final = b"ccc/1/rotate"
 """Prefix of what a new consensus key signs to prove that its organisation holds it."""
 DIVERGENCE: Final = b"ccc/1/divergence"
 """Prefix of what a node key signs in a report of `cccnode doctor divergence`."""
+PROMISE: Final = b"ccc/1/promise"
+"""Prefix of what a node key signs in an inclusion promise."""
 
 
 def tagged(tag: bytes, *parts: bytes) -> bytes:

@@ -64,6 +64,8 @@ class AsyncioRuntime:
         self._closed = False
         self.timed: Callable[[str, float], None] = lambda writer, seconds: None
         """Told, in the writer's thread, how long each of its jobs took."""
+        self.clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        """What `wall_ms` says; a demo city has a clock of its own."""
 
     def now_ms(self) -> int:
         """See `Runtime`."""
@@ -71,7 +73,7 @@ class AsyncioRuntime:
 
     def wall_ms(self) -> int:
         """See `Runtime`."""
-        return time.time_ns() // 1_000_000
+        return self.clock()
 
     def cpu_ns(self) -> int:
         """See `Runtime`."""

@@ -518,6 +518,11 @@ class Voting:
         else:
             self.handle(BodyInvalid(block_id=block_id, reason=reason))
 
+    def clock_moved(self) -> None:
+        """The clock jumped: blocks that wait for it are looked at again."""
+        for waiting in list(self._checks):
+            self._try_check(waiting)
+
     def _retry(self, block_id: bytes) -> None:
         if block_id in self._checks:
             self._checks[block_id].timer = None

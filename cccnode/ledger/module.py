@@ -1,18 +1,18 @@
-"""What a city module is, as data: messages, queries, verbs, error rows, accounts, genesis and end-of-block hooks.
+"""What a city module is, as data: messages and their verbs, queries, error rows, accounts, hooks, invariants.
 
 Everything outside derives from these rows: the decoder and dispatch (registry.py), RPC query routes, CLI verbs,
 reference pages and the tests that every module must pass.  A module therefore needs its folder and one line in the
 city's tuple, and no change elsewhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from cccnode.codec import Noun
-from cccnode.ledger.state import Overlay, Reader
+from cccnode.ledger.state import Overlay, Reader, Scan, module_account
 from cccnode.types.block import Header
-from cccnode.types.errors import ErrorSpec
+from cccnode.types.errors import ErrorSpec, Fault
 from cccnode.types.receipt import Field
 from cccnode.types.validators import EpochRecord
 
@@ -20,6 +20,47 @@ Event = tuple[Field, ...]
 
 APPLICATIONS: Final = "applications"
 """Counter of `Context.counters`: free membership applications in this block."""
+PROPOSAL: Final = "proposal"
+"""Counter of `Context.counters`: number of the proposal that is being carried out, while it is."""
+CHARGED: Final = "charged"
+"""Counter of `Context.counters`, set when a block's transactions are done: how many of them paid a fee."""
+GOVERNANCE: Final = module_account("gov")
+"""Acts when the city has decided: only it may send messages that have `decided` (modules.md R6)."""
+
+
+class Joined(Protocol):
+    """What rules may ask of the registry that joins the modules."""
+
+    @property
+    def handlers(self) -> Mapping[type[Noun], "Handler"]:
+        """Every rule, by the message that it carries out."""
+
+    @property
+    def rows(self) -> Mapping[type[Noun], "Message"]:
+        """Every message's row, by its kind."""
+
+    @property
+    def hooks(self) -> Mapping[str, tuple[Callable[..., None], ...]]:
+        """Who listens to which hook, in the order of the modules."""
+
+    @property
+    def parameters(self) -> Mapping[str, type[Noun]]:
+        """The kind of each module's parameters, by name of the module."""
+
+    @property
+    def texts(self) -> Mapping[type[Noun], Callable[[Any], None]]:
+        """What refuses personal data in the texts of a message, by its kind, where it has any."""
+
+    @property
+    def founding(self) -> Mapping[str, tuple[str, ...]]:
+        """Those of them that no vote on a number changes, by name of the module."""
+
+    def decode_message(self, raw: bytes) -> Noun:
+        """One message from foreign bytes: [tag, fields...].
+
+        Raises:
+            Fault: core/MALFORMED, core/UNKNOWN_MESSAGE or core/NON_CANONICAL.
+        """
 
 
 @dataclass(slots=True)
@@ -42,10 +83,43 @@ class Context:
     """What the current transaction (or the block-level rules) made known; dropped when it fails."""
     counters: dict[str, int] = field(default_factory=dict)
     """Counts within this block, by name: for per-block rates."""
+    city: Joined | None = None
+    """The registry; None only in tests of rules that call no hook and carry out no message."""
 
     def emit(self, module: str, name: str, *fields: Field) -> None:
         """Make an event known: [module, name, fields...]."""
         self.events.append((module, name, *fields))
+
+    def call(self, hook: str, *arguments: object) -> None:
+        """Tell the modules that listen to `hook` (`market/handed_over`), in their order.
+
+        Raises:
+            Fault: a listener refuses; the transaction fails with it.
+        """
+        if self.city is not None:
+            for listener in self.city.hooks.get(hook, ()):
+                listener(self, *arguments)
+
+    def attempt(self, account: bytes, messages: Iterable[Noun]) -> Fault | None:
+        """At the end of a block: carry out messages for `account`, all or none, and keep what was done before.
+
+        Returns the fault of the first that fails; then nothing of them is left, events included.
+        """
+        assert self.city is not None, "messages are carried out by the registry's handlers"
+        self.state.commit()
+        acting, known = self.account, len(self.events)
+        self.account = account
+        try:
+            for message in messages:
+                self.city.handlers[type(message)](self, message)
+        except Fault as failure:
+            self.state.rollback()
+            del self.events[known:]
+            return failure
+        finally:
+            self.account = acting
+        self.state.commit()
+        return None
 
 
 Handler = Callable[[Context, Any], None]
@@ -56,12 +130,24 @@ Weight = int | Callable[[Any], int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message type and its rule."""
+    """One message type, its rule, and the CLI verb under `cccnode tx` that sends it."""
 
     kind: type[Noun]
     """A noun with tag = module number << 8 | message number; a number is never used again."""
     handle: Handler
     weight: Weight = 1
+    decided: str = ""
+    """Name of the kind of proposal that may carry it (`param`, `spend`): only the city's vote sends it (R6)."""
+    exit: bool = False
+    """Whether a suspended account may send it: over its own data, debts and ways out (modules.md 3.0)."""
+    check: Handler | None = None
+    """For a decided message: refuses what could not be, when it is proposed.  Writes nothing."""
+    verb: str = ""
+    """Such as `transfer`; the arguments are the fields of the noun, in order."""
+    positional: tuple[str, ...] = ()
+    """Fields given by place instead of by --name."""
+    defaults: tuple[tuple[str, object], ...] = ()
+    """Fields that need not be given, with their values in JSON form."""
     en: str
     """What it does, one sentence: help text and reference page."""
     th: str
@@ -84,19 +170,16 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
-    """One CLI verb under `cccnode tx`: how its arguments fill a message."""
+class Invariant:
+    """What must hold after every block, as a check that reads the whole state (for simulation and audits)."""
 
     name: str
-    """Such as `transfer`."""
-    kind: type[Noun]
-    """The message that it sends; arguments are the fields of that noun, in order."""
-    positional: tuple[str, ...] = ()
-    """Fields given by place instead of by --name."""
-    defaults: tuple[tuple[str, object], ...] = ()
-    """Fields that need not be given, with their values in JSON form."""
+    """Such as `BNK-1`."""
     en: str
+    """What holds, one sentence."""
     th: str
+    check: Callable[[Scan], Iterable[str]]
+    """What breaks it, one line each; nothing where it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +191,25 @@ class Module:
     name: str
     messages: tuple[Message, ...] = ()
     queries: tuple[Query, ...] = ()
-    verbs: tuple[Verb, ...] = ()
     errors: tuple[ErrorSpec, ...] = ()
     accounts: tuple[str, ...] = ()
     """Names of the accounts it owns (`fees`); see `state.module_account`."""
     parameters: type[Noun] | None = None
-    """What genesis may set for it; see `cccnode.ledger.parameters`."""
+    """What genesis may set for it, and the city by vote; see `cccnode.ledger.parameters`."""
+    founding: tuple[str, ...] = ()
+    """Parameters that genesis alone sets, or a message of its own: no vote on a number changes them."""
+    section: bool = False
+    """Whether it reads a section of its own name in the `city` part of the genesis."""
     genesis: Callable[[Overlay, Any], None] | None = None
     """Writes the first state out of the genesis, without its accounts; raises `Fault` (genesis/INVALID)."""
     genesis_accounts: Callable[[Overlay, Any, Sequence[Any]], None] | None = None
     """Writes a part of the genesis accounts, in their order, after all modules wrote the rest."""
+    genesis_end: Callable[[Overlay, Any], None] | None = None
+    """Runs when all accounts are written; raises `Fault` (genesis/INVALID)."""
+    hooks: tuple[tuple[str, Callable[..., None]], ...] = ()
+    """What it listens to: (name of the hook, function of the context and the hook's arguments)."""
     end_block: Callable[[Context], None] | None = None
     """Runs after the last transaction of every block, in the order of the registry."""
+    close_block: Callable[[Context], None] | None = None
+    """Runs after all modules' `end_block`, in the same order: the fee split (modules.md R11)."""
+    invariants: tuple[Invariant, ...] = ()

@@ -14,12 +14,22 @@ import msgspec
 from cccnode import codec
 from cccnode.codec import Noun
 from cccnode.ledger.fees import Fees
-from cccnode.ledger.module import Handler, Message, Module, Query, Verb
+from cccnode.ledger.module import GOVERNANCE, Context, Handler, Invariant, Message, Module, Query
 from cccnode.ledger.opening import Rules
 from cccnode.ledger.parameters import Values
-from cccnode.ledger.state import DictState, Overlay, Reader, StateView, Writes, module_account, writes_of
+from cccnode.ledger.state import (
+    DictState,
+    Overlay,
+    Reader,
+    StateView,
+    WholeState,
+    Writes,
+    module_account,
+    writes_of,
+)
 from cccnode.types.errors import (
     CORE_ERRORS,
+    DECIDED_BY_VOTE,
     GENESIS_INVALID,
     MALFORMED,
     NON_CANONICAL,
@@ -29,6 +39,7 @@ from cccnode.types.errors import (
     fault,
 )
 from cccnode.types.limits import BLOCK_WEIGHT_MAX, TX_BYTES_MAX
+from cccnode.types.privacy import checker
 from cccnode.types.transaction import TRANSACTION_VERSION, Transaction, Verified
 
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
@@ -43,8 +54,14 @@ _MESSAGES_FIELD = 7
 class Authority(Protocol):
     """The module that knows whose keys may act for an account (D4)."""
 
-    def refusal(self, state: Reader, transaction: Transaction[Any]) -> Fault | None:
-        """Why the signers may not do this now, or None.  Reads current keys, weights, thresholds and status."""
+    def refusal(self, state: Reader, transaction: Transaction[Any], exits: frozenset[type[Noun]]) -> Fault | None:
+        """Why the signers may not do this now, or None.  Reads current keys, weights, thresholds and status.
+
+        `exits`: what a suspended account may still send.
+        """
+
+    def sponsored(self, state: Reader, transaction: Transaction[Any]) -> bool:
+        """Whether another account pays that did not sign, so that it must have granted it."""
 
     def is_application(self, transaction: Transaction[Any]) -> bool:
         """Whether it is exactly one membership application: free, and from an account that does not exist yet."""
@@ -61,6 +78,10 @@ class GenesisDocument(Protocol):
     def accounts(self) -> Iterable[Any]:
         """Every account that exists from the beginning."""
 
+    @property
+    def city(self) -> Mapping[str, Any]:
+        """Sections of modules, by name: plain JSON values that the module itself reads."""
+
 
 class Registry:
     """The modules of a city, joined."""
@@ -74,10 +95,28 @@ class Registry:
             (_tag(module, message), message) for module in modules for message in module.messages
         )
         """Every message by tag."""
-        self.handlers: Mapping[type[Noun], Handler] = {row.kind: row.handle for row in self.messages.values()}
+        self.rows: Mapping[type[Noun], Message] = {row.kind: row for row in self.messages.values()}
+        """Every message by kind."""
+        self.handlers: Mapping[type[Noun], Handler] = {kind: _guarded(row) for kind, row in self.rows.items()}
+        self.texts = {kind: check for kind in self.rows if (check := checker(kind)) is not None}
+        """What looks through the texts of a message, by its kind, where it has any: refuses personal data."""
+        self.exits = frozenset(row.kind for row in self.messages.values() if row.exit)
+        """What a suspended account may still send."""
+        listeners: dict[str, list[Callable[..., None]]] = {}
+        for module in self.modules:
+            for hook, listener in module.hooks:
+                listeners.setdefault(hook, []).append(listener)
+        self.hooks: Mapping[str, tuple[Callable[..., None], ...]] = {hook: (*row,) for hook, row in listeners.items()}
+        """Who listens to which hook, in the order of the modules."""
+        self.parameters = {module.name: module.parameters for module in modules if module.parameters is not None}
+        """The kind of each module's parameters."""
+        self.founding: Mapping[str, tuple[str, ...]] = {module.name: module.founding for module in modules}
+        self.invariants: Mapping[str, Invariant] = _table(
+            (row.name, row) for module in modules for row in module.invariants
+        )
         self.queries: Mapping[str, Query] = _table((row.method, row) for module in modules for row in module.queries)
         """Every query by method name: RPC routes."""
-        self.verbs: Mapping[str, Verb] = _table((row.name, row) for module in modules for row in module.verbs)
+        self.verbs: Mapping[str, Message] = _table((row.verb, row) for row in self.messages.values() if row.verb)
         """Every CLI verb by name."""
         errors = [*CORE_ERRORS, *(row for module in modules for row in module.errors)]
         self.errors: Mapping[int, ErrorSpec] = _table((row.code, row) for row in errors)
@@ -96,6 +135,7 @@ class Registry:
         # The union of all message types exists only at run time, so no checker can follow it.
         self.transaction: Any = Transaction[Union[kinds]]  # type: ignore[valid-type]  # noqa: UP007
         self._decode: Callable[[bytes], Transaction[Any]] = codec.decoder(self.transaction).decode
+        self._decode_message: Callable[[bytes], Noun] = codec.decoder(Union[kinds]).decode  # noqa: UP007
 
     def decode(self, raw: bytes) -> Transaction[Any]:
         """A transaction from foreign bytes.
@@ -121,6 +161,25 @@ class Registry:
             return self._decode(raw)
         except _UNREADABLE as error:
             raise self._diagnosis(raw, str(error)) from None
+
+    def decode_message(self, raw: bytes) -> Noun:
+        """One message from foreign bytes: [tag, fields...].
+
+        Raises:
+            Fault: core/MALFORMED, core/UNKNOWN_MESSAGE or core/NON_CANONICAL.
+        """
+        try:
+            message = self._decode_message(raw)
+        except _UNREADABLE as error:
+            raise fault(MALFORMED, reason=str(error)) from None
+        if _encode(message) != raw:
+            raise fault(NON_CANONICAL, bytes=len(raw))
+        return message
+
+    def broken(self, state: DictState) -> list[str]:
+        """What breaks the modules' invariants in a state: "NAME: what", nothing where all hold."""
+        whole = WholeState(state)
+        return [f"{name}: {text}" for name, row in self.invariants.items() for text in row.check(whole)]
 
     def _diagnosis(self, raw: bytes, reason: str) -> Fault:
         """Why a transaction does not decode; the slow way, for refused bytes only."""
@@ -191,6 +250,10 @@ class Registry:
                     module.genesis_accounts(state, genesis, entries)
             state.commit()
             yield writes_of(state)
+        ending = Overlay(view)
+        if errors := self._run_genesis(ending, genesis, lambda module: module.genesis_end):
+            raise fault(GENESIS_INVALID, errors=errors)
+        yield writes_of(ending)
 
     def _genesis_head(self, genesis: GenesisDocument, view: StateView) -> Writes:
         """Every module's genesis hook, in order."""
@@ -200,19 +263,59 @@ class Registry:
             for name in sorted(genesis.parameters)
             if name not in self.by_name or self.by_name[name].parameters is None
         ]
+        sections = {module.name for module in self.modules if module.section}
+        errors += [
+            f"city.{name}: no module of that name has a section" for name in sorted(set(genesis.city) - sections)
+        ]
+        errors += self._run_genesis(state, genesis, lambda module: module.genesis)
+        if errors:
+            raise fault(GENESIS_INVALID, errors=errors)
+        return writes_of(state)
+
+    def _run_genesis(
+        self, state: Overlay, genesis: GenesisDocument, step: Callable[[Module], Callable[[Overlay, Any], None] | None]
+    ) -> list[object]:
+        """One step of every module, in order; what they found wrong."""
+        errors: list[object] = []
         for module in self.modules:
-            if module.genesis is None:
+            hook = step(module)
+            if hook is None:
                 continue
             try:
-                module.genesis(state, genesis)
+                hook(state, genesis)
             except Fault as refused:
                 state.rollback()
                 found = refused.values.get("errors")
                 errors += found if isinstance(found, list) else [f"{module.name}: {refused}"]
             state.commit()
-        if errors:
-            raise fault(GENESIS_INVALID, errors=errors)
-        return writes_of(state)
+        return errors
+
+
+def _guarded(row: Message) -> Handler:
+    """The rule of a message; one that needs a vote refuses everybody else (modules.md R6, GOV-6)."""
+    if not row.decided:
+        return _read_first(row)
+    handle = _read_first(row)
+
+    def decided(context: Context, message: Any) -> None:
+        if context.account != GOVERNANCE:
+            raise fault(DECIDED_BY_VOTE, kind=row.decided)
+        handle(context, message)
+
+    return decided
+
+
+def _read_first(row: Message) -> Handler:
+    """The rule of a message whose texts are looked through before it."""
+    check, handle = checker(row.kind), row.handle
+    if check is None:
+        return handle
+
+    def read(context: Context, message: Any) -> None:
+        check(message)
+        handle(context, message)
+
+    return read
 
 
 def _tag(module: Module, message: Message) -> int:

@@ -5,6 +5,7 @@ running transaction are logged, so that dropping them restores exactly what was 
 """
 
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -47,6 +48,13 @@ class Reader(Protocol):
 
     def group(self, group: bytes, kind: type[T]) -> dict[bytes, T]:
         """All items of a group, sorted by item name."""
+
+
+class Scan(Reader, Protocol):
+    """What invariants may do beside: find every group."""
+
+    def groups(self, prefix: bytes) -> Iterator[bytes]:
+        """Every group whose name begins so, sorted."""
 
 
 def module_account(name: str) -> bytes:
@@ -109,6 +117,24 @@ class Overlay(_Cells):
         for group, items in writes_of(self).items():
             for item, raw in items.items():
                 yield group, item, raw
+
+
+class WholeState(Overlay):
+    """A committed state in memory, read whole: for invariants and audits."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, state: "DictState") -> None:
+        """`state` must not change as long as this is used."""
+        super().__init__(state)
+        self._names = sorted(state.groups)
+
+    def groups(self, prefix: bytes) -> Iterator[bytes]:
+        """Every group whose name begins so, sorted."""
+        for name in self._names[bisect_left(self._names, prefix) :]:
+            if not name.startswith(prefix):
+                return
+            yield name
 
 
 def writes_of(overlay: Overlay) -> Writes:

@@ -8,18 +8,19 @@ and a decided one is refused (authority, no effect), fails (fee kept) or succeed
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from cccnode.codec import encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
-from cccnode.ledger.module import Context
+from cccnode.ledger.module import CHARGED, Context
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, StateView, Writes
 from cccnode.ledger.window import Window
 from cccnode.types.block import Header
 from cccnode.types.errors import TX_FEE_TOO_LOW, TX_INSUFFICIENT_FEE_BALANCE, Fault
 from cccnode.types.receipt import OK
-from cccnode.types.transaction import Verified
+from cccnode.types.transaction import Transaction, Verified
 from cccnode.types.validators import EpochRecord
 
 TRIAL_WRITES_MAX = 1_024
@@ -93,9 +94,16 @@ class Execution:
         self._transactions = transactions
         self._state = overlay(view)
         self._context = Context(
-            self._state, header.height, header.time_ms, registry.module_accounts, header=header, record=record
+            self._state,
+            header.height,
+            header.time_ms,
+            registry.module_accounts,
+            header=header,
+            record=record,
+            city=registry,
         )
         self._fee_module, self._authority, self._handlers = registry.fees, registry.authority, registry.handlers
+        self._exits = registry.exits
         self._schedule = registry.fees.schedule(self._state)
         self._phase = _Phase.TRANSACTIONS
         self._next = 0
@@ -103,6 +111,7 @@ class Execution:
         self._root = merkle.EMPTY_ROOT
         self._decided: dict[bytes, int] = {}
         self._fees = 0
+        self._charged = 0
         self._writes: Writes = {}
         self._collected = 0
         self._failure: Fault | None = None
@@ -168,7 +177,7 @@ class Execution:
         context.account = account = transaction.account
         context.events = []
         fee = 0
-        refused = self._authority.refusal(state, transaction)
+        refused = self._authority.refusal(state, transaction, self._exits)
         if refused is not None:
             self._failure = refused
             code = refused.spec.code
@@ -176,14 +185,33 @@ class Execution:
             code = self._run_messages(transaction.messages)
         elif (due := self._schedule.fee(len(verified.raw))) > transaction.fee_max:
             code = TX_FEE_TOO_LOW.code
+        elif transaction.fee_payer is None and not self._schedule.relief:
+            fee = self._fee_module.charge(state, self._schedule, account, due)
+            code = self._run_paid(transaction, fee, due)
         else:
-            fee = self._fee_module.charge(state, self._schedule, transaction.fee_payer or account, due)
-            state.commit()
-            code = self._run_messages(transaction.messages) if fee == due else TX_INSUFFICIENT_FEE_BALANCE.code
-            self._fees += fee
+            settled = self._settle(transaction, due)
+            if isinstance(settled, Fault):
+                self._failure = settled
+                code = settled.spec.code
+            else:
+                fee, due = settled
+                code = self._run_paid(transaction, fee, due)
         # The fields of a `Receipt`; encoding them needs none.
         self._receipts.append(encode((verified.id, code, fee, context.events)))
         return code
+
+    def _settle(self, transaction: Transaction[Any], due: int) -> tuple[int, int] | Fault:
+        """Take the fee where another account may pay it, or nobody."""
+        payer, account, now = transaction.fee_payer, transaction.account, self._context.time_ms
+        sponsored = payer is not None and payer != account and self._authority.sponsored(self._state, transaction)
+        return self._fee_module.settle(self._state, self._schedule, transaction, due, now, sponsored=sponsored)
+
+    def _run_paid(self, transaction: Transaction[Any], fee: int, due: int) -> int:
+        """Keep what was taken, and carry the messages out if it was enough; the receipt's code."""
+        self._state.commit()
+        self._fees += fee
+        self._charged += fee > 0
+        return self._run_messages(transaction.messages) if fee == due else TX_INSUFFICIENT_FEE_BALANCE.code
 
     def _run_messages(self, messages: tuple[object, ...]) -> int:
         """All messages or none: the code of the first that fails, or OK."""
@@ -204,9 +232,14 @@ class Execution:
         context = self._context
         self._fee_module.collect(self._state, self._schedule, self._fees)
         context.account, context.events = b"", []
+        context.counters[CHARGED] = self._charged
         for module in self._registry.modules:
             if module.end_block is not None:
                 module.end_block(context)
+                self._state.commit()
+        for module in self._registry.modules:
+            if module.close_block is not None:
+                module.close_block(context)
                 self._state.commit()
         if context.events:
             self._receipts.append(encode((ZERO, OK, 0, context.events)))

@@ -29,6 +29,7 @@ from cccnode.node import allocator, signatures
 from cccnode.node.addresses import KeptAddresses
 from cccnode.node.arriving import arrive
 from cccnode.node.ceremony import accepted, given_up
+from cccnode.node.city_clock import CityClock, is_demo
 from cccnode.node.connections import Connections
 from cccnode.node.data import initialise, open_data, read_home_genesis, read_home_outline
 from cccnode.node.indexing import Indexer, history_indexer, transaction_indexer
@@ -47,6 +48,7 @@ from cccnode.signer.remote import RemoteSigner
 from cccnode.telemetry import Metrics, start_logging
 from cccnode.types.block import Header
 from cccnode.types.errors import Fault
+from cccnode.types.promise import make_promise
 from consensus.events import Tick
 from genesis.document import Genesis
 from p2p.directory import Directory
@@ -171,6 +173,7 @@ async def _assemble(
         stack.callback(history.close)
     stack.callback(runtime.close)  # first of these to run: writers finish before their files are closed
     store, header = _open_store(config, disk, engine, genesis)
+    clock = _city_clock(runtime, store, genesis)
     card = home_card(config.home)
     guard = CheckpointGuard(store, card.checkpoint) if card is not None else None
     directory = Directory(
@@ -226,6 +229,14 @@ async def _assemble(
         registered=members.registered,
         data=config.home.data,
         signer=consensus_keys.remote,
+        promise=lambda tx_id, after: make_promise(
+            SigningKey(node_key.seed).sign,
+            chain=genesis.chain,
+            tx_id=tx_id,
+            after=after,
+            by=after + config.rpc.promise_blocks,
+            node_key=node_key.public_key,
+        ),
     )
     Measuring(
         replica=replica,
@@ -238,6 +249,8 @@ async def _assemble(
     replica.decided_hooks.append(lambda applied: network.set_height(applied.outcome.height))
     replica.decided_hooks.append(signatures.Signers(verifying.default).applied)
     assemble_snapshots(config, replica, engine, disk, genesis, card, service.behind, begin_anew)
+    if clock is not None:
+        _follow_clock(clock, replica)
     if guard is not None:
         replica.decided_hooks.append(lambda applied: guard.look())
     derived = _follow(replica, indexer, index, history)
@@ -264,6 +277,7 @@ async def _assemble(
         incidents=incidents,
         photographer=replica.snapshots.photography if replica.snapshots is not None else None,
         copier=Copies(runtime, engine),
+        clock=clock,
         on_failure=_rpc_failed,
     )
     await rpc.start()
@@ -289,6 +303,27 @@ async def _assemble(
     _log_start(config, genesis, replica, network)
     Supervisor().keep_told(runtime, partial(_line, service))
     say_who_waits(config, node_key.public_key, registered=bool(members.organisation()))
+
+
+def _city_clock(runtime: AsyncioRuntime, store: Store, genesis: Genesis) -> CityClock | None:
+    """The city clock of a demo network, from where its chain stands; real time, and None, anywhere else."""
+    if not is_demo(genesis.document.features):
+        return None
+    start_ms = genesis.document.time_ms if store.applied is None else store.applied.time_ms
+    clock = CityClock(runtime.now_ms, start_ms)
+    runtime.clock = clock.wall_ms
+    return clock
+
+
+def _follow_clock(clock: CityClock, replica: Replica) -> None:
+    """The clock is never behind a final block, and what waited for it looks again after a jump."""
+
+    def moved() -> None:
+        if replica.voting is not None:
+            replica.voting.clock_moved()
+
+    clock.moved = lambda: replica.runtime.call_soon(moved)
+    replica.decided_hooks.append(lambda applied: clock.reach(applied.outcome.time_ms))
 
 
 async def _listen_for_signer(

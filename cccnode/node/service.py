@@ -60,6 +60,7 @@ from cccnode.types.errors import (
     fault,
 )
 from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.promise import Promise
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.receipt import Receipt
 from cccnode.types.validators import EpochRecord, quorum
@@ -107,8 +108,10 @@ class Service:
         registered: Callable[[], bool] = lambda: True,
         data: Path,
         signer: RemoteSigner | None = None,
+        promise: Callable[[bytes, int], Promise] | None = None,
     ) -> None:
-        """Bind to the parts of a running node."""
+        """Bind to the parts of a running node; `promise` gives its word for an id from a height on."""
+        self._promise = promise
         self._signer = signer
         self.registry, self.metrics = registry, metrics
         self._replica, self._connections = replica, connections
@@ -151,6 +154,15 @@ class Service:
 
         replica.submit(raws, done)
         return await answered
+
+    def promise(self, tx_id: bytes) -> Promise | None:
+        """See `Backend`."""
+        phase = self.tx_status(tx_id, None).phase
+        if phase in DECIDED:
+            return None
+        if self._promise is None or phase in {Phase.UNKNOWN, Phase.REFUSED}:
+            raise fault(POOL_NOT_READY, state="no promise")
+        return self._promise(tx_id, self.applied_height())
 
     def check(self, raw: bytes) -> Submitted:
         """See `Backend`."""

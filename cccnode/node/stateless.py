@@ -34,6 +34,7 @@ from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import BEHIND, DISK_FULL, NO_PEERS, NO_STATE, POOL_NOT_READY, fault
 from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.promise import Promise
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Contradiction
@@ -131,6 +132,10 @@ class Stateless:
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Submitted]:
         """See `Backend`."""
         raise fault(POOL_NOT_READY, state="no state yet")
+
+    def promise(self, tx_id: bytes) -> Promise | None:
+        """See `Backend`."""
+        _no_state()
 
     def check(self, raw: bytes) -> Submitted:
         """See `Backend`."""

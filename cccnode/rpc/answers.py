@@ -212,7 +212,7 @@ def _build(schemas: Schemas) -> dict[str, Schema]:
         "chain_results": record(
             {"height": DECIMAL, "block_id": HASH, "state_root": HASH, "receipts_root": HASH, "results_root": HASH}
         ),
-        "tx_submit": _SUBMITTED,
+        "tx_submit": record({"tx_id": HASH}, {"promise": maybe(HEX)}),
         "tx_submit_batch": record(
             {"results": items({"anyOf": [_SUBMITTED, record({"tx_id": maybe(HASH), "error": named("Error")})]})}
         ),

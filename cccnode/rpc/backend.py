@@ -18,6 +18,7 @@ from cccnode.telemetry import Metrics
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import ErrorSpec, Fault
 from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.promise import Promise
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, TransactionProof
 from cccnode.types.validators import EpochRecord
 from cccnode.types.vote import Contradiction
@@ -223,6 +224,12 @@ class Backend(Protocol):
         """Check, admit and make durable; one answer for each, in order, after the local batch is synced (J7).
 
         A transaction that already waits here is acknowledged again.  Raises `pool/NOT_READY` for all of them.
+        """
+
+    def promise(self, tx_id: bytes) -> Promise | None:
+        """The node's word by which height a transaction that it has will be decided; None where it is decided.
+
+        Raises `pool/NOT_READY` where it does not have it.
         """
 
     def check(self, raw: bytes) -> Submitted:

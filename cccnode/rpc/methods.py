@@ -63,6 +63,13 @@ class OneTransaction(_Params, frozen=True):
     transaction: RawTransaction
 
 
+class Submit(_Params, frozen=True):
+    """An encoded, signed transaction, and whether the node shall promise by which height it is decided."""
+
+    transaction: RawTransaction
+    promise: bool = False
+
+
 class ManyTransactions(_Params, frozen=True):
     """Encoded, signed transactions."""
 
@@ -250,11 +257,14 @@ def _progress_json(progress: SnapshotProgress) -> Json:
 # -- transactions ----------------------------------------------------------------------------------------------------
 
 
-async def _tx_submit(scope: Scope, params: OneTransaction) -> Json:
+async def _tx_submit(scope: Scope, params: Submit) -> Json:
     ((tx_id, refusal),) = await scope.backend.submit([params.transaction])
     if refusal is not None:
         raise refusal
-    return {"tx_id": hex_text(tx_id)}
+    if not params.promise:
+        return {"tx_id": hex_text(tx_id)}
+    promise = scope.backend.promise(tx_id)
+    return {"tx_id": hex_text(tx_id), "promise": None if promise is None else hex_text(encode(promise))}
 
 
 async def _tx_submit_batch(scope: Scope, params: ManyTransactions) -> Json:
@@ -412,9 +422,9 @@ CORE_METHODS: Final = (
     Method(name="chain_validators", params=Nothing, handle=_chain_validators, en="The current epoch's record.", cost=2),
     Method(
         name="tx_submit",
-        params=OneTransaction,
+        params=Submit,
         handle=_tx_submit,
-        en="Send one signed transaction.",
+        en="Send one signed transaction; on request the node promises by which height it is decided.",
         reads=False,
         cost=2,
     ),

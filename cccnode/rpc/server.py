@@ -17,6 +17,7 @@ from aiohttp import web
 from cccnode.config import OpsSection, RpcSection, split_address
 from cccnode.rpc import envelopes
 from cccnode.rpc.backend import Backend
+from cccnode.rpc.clock import CLOCK_PATH, Clock, send_clock
 from cccnode.rpc.copies import BACKUP_PATH, Copier, send_copy
 from cccnode.rpc.dispatch import Asker, Dispatcher, OnFailure
 from cccnode.rpc.documents import OPENAPI_PATH, OPENRPC_PATH
@@ -44,7 +45,9 @@ UNIT_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 _USAGE: Final = "POST /rpc (JSON-RPC 2.0), GET /ws, /v1/..., /openrpc.json, /openapi.json or /genesis.json"
-_OPS_USAGE: Final = "GET /livez, /readyz, /metrics or /log, or POST /incident, /snapshot, /backup or /log"
+_OPS_USAGE: Final = (
+    "GET /livez, /readyz or /metrics, POST /incident, /snapshot or /backup, or either of /log and /clock"
+)
 
 Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -62,9 +65,13 @@ class RpcServer:
         incidents: Incidents | None = None,
         photographer: Photographer | None = None,
         copier: Copier | None = None,
+        clock: Clock | None = None,
         on_failure: OnFailure | None = None,
     ) -> None:
-        """A server for `backend`; without `ops` there is no second port (tests); anyone may GET `files`, by path."""
+        """A server for `backend`; without `ops` there is no second port (tests); anyone may GET `files`, by path.
+
+        `clock` is the city clock of a demo network.
+        """
         self.dispatcher = Dispatcher(backend, rpc, on_failure=on_failure)
         self.downloads = Downloads(files or {})
         self.rpc_address = ""
@@ -88,6 +95,7 @@ class RpcServer:
         """Pages of the public port by verb and path; a `Fault` that one raises becomes a refusal."""
         self._health = Health(backend)
         self._incidents, self._photographer, self._copier = incidents, photographer, copier
+        self._clock = clock
         self._metrics = backend.metrics
         self._limits = rpc
         self._gate = Gate(rpc, lambda: asyncio.get_running_loop().time())
@@ -306,6 +314,8 @@ class RpcServer:
         """
         if request.path == LOG_PATH and request.method in {"GET", "POST"}:
             return await send_level(request)
+        if request.path == CLOCK_PATH and request.method in {"GET", "POST"}:
+            return await send_clock(request, self._clock)
         if request.method != "POST":
             return None
         if request.path == INCIDENT_PATH and self._incidents is not None:

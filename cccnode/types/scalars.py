@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from cccnode.types.limits import AMOUNT_MAX, SALT_BYTES
+from cccnode.types.privacy import Privacy, marked
 
 U8 = Annotated[int, Meta(ge=0, le=2**8 - 1)]
 U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
@@ -31,7 +32,7 @@ AccountId = Annotated[bytes, Meta(min_length=20, max_length=20)]
 Salt = Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
 _ASSET: Final = re.compile(r"^[a-z][a-z0-9]*$(?!\n)")
 """In Python, unlike in JSON Schema, `$` also stands before a last line feed."""
-AssetText = Annotated[str, Meta(min_length=1, max_length=12)]
+AssetText = Annotated[str, Meta(min_length=1, max_length=12, extra=marked(Privacy.PUBLIC))]
 AssetId = Annotated[AssetText, Meta(pattern=_ASSET.pattern)]
 """Short name of an asset, such as `uccc`."""
 Name = Annotated[str, Meta(min_length=1, max_length=64)]

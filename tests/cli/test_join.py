@@ -19,6 +19,7 @@ from cccnode.home import Home
 from cccnode.keys import Role
 from cccnode.types.addresses import account_text
 from cccnode.types.block import block_id
+from cccnode.types.errors import JOIN_WAITED
 from cccnode.types.transaction import account_id
 from cccnode.types.validators import node_id
 from p2p.directory import make_certificate
@@ -237,6 +238,8 @@ def test_another_node_of_a_member(newcomer: Newcomer) -> None:
     keys.create(newcomer.home.fresh_key("node"), role=Role.NODE, passphrase=None)
     found = newcomer.status()
     assert found["stage"] == "node_unregistered"
+    account = account_text(account_id(keys.read(newcomer.home.account_key("cmu")).public_key))
+    assert newcomer.json("keys", "address", "cmu") == (0, {"account": account})
     code, shown = newcomer.json("keys", "certificate")
     assert (code, shown["node_key"]) == (0, found["node"])
     assert bytes.fromhex(shown["node_key"][2:]) in bytes.fromhex(shown["certificate"][2:])
@@ -284,6 +287,18 @@ def test_applied_and_validating(newcomer: Newcomer) -> None:
     assert newcomer.status()["stage"] == "validator_next"
     newcomer.town.settle()
     assert newcomer.status()["stage"] == "validating"
+
+
+def test_waiting_for_a_stage(newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says each stage on the way, ends as soon as the one is reached, and says what is missing when time is over."""
+    steps = iter([newcomer.admit, newcomer.run_node])
+    monkeypatch.setattr("cccnode.cli.join.time.sleep", lambda _: next(steps)())
+
+    assert newcomer.json("join", "status", "--wait", "ready")[1]["stage"] == "ready"
+    monkeypatch.setattr("cccnode.cli.join.time.sleep", lambda _: None)
+    code, answer = newcomer.json("join", "status", "--wait", "validating", "--timeout", "1")
+    assert code != 0
+    assert (answer["error"]["name"], answer["error"]["details"]["stage"]) == (JOIN_WAITED.name, "ready")
 
 
 def test_status_for_people(newcomer: Newcomer) -> None:

@@ -9,6 +9,7 @@ import pytest
 from cccnode.cli.main import run_cli
 from cccnode.client.light import GENESIS_PATH
 from cccnode.types.addresses import account_text
+from tests.client.test_light import word
 from tests.support.fake_node import status
 from tests.support.proven import ProvenNode, SignedCouncil, proven_network
 from tests.support.served import Served
@@ -88,3 +89,22 @@ def test_unwritable(served: Served, tmp_path: Path, capsys: pytest.CaptureFixtur
     given = ["evidence", "export", "--block", "1", "-o", str(tmp_path / "no" / "f"), "--node", served.address]
     assert 0 != run_cli(given)
     assert "home/" in capsys.readouterr().err
+
+
+def test_promise(network: SignedCouncil, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kept or broken, in words and as JSON; the receipts that show a broken one are a file that anybody can check."""
+    tx_id, path = network.sent[0], tmp_path / "broken.cccevidence"
+    height = network.replica().decision(tx_id).height
+    kept, broken = word(network, tx_id, height - 1, height), word(network, tx_id, height - 3, height - 1)
+    where = ["--node", served.address]
+
+    assert 0 == run_cli(["evidence", "promise", kept.hex(), *where])
+    assert f"kept: decided at height {height}" in capsys.readouterr().out
+    assert 0 == run_cli(["evidence", "promise", broken.hex(), "-o", str(path), *where])
+    assert "BROKEN" in capsys.readouterr().out
+    assert 0 == run_cli(["evidence", "promise", broken.hex(), *where, "--output", "json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert (False, str(height - 1)) == (shown["kept"], shown["by"])
+    assert 0 == run_cli(["evidence", "verify", str(path), "--genesis", network.demo.genesis.chain.hex()])
+    assert 0 != run_cli(["evidence", "promise", "00ff", *where])
+    assert "promise/FORGED" in capsys.readouterr().err

@@ -63,7 +63,7 @@ class Operator:
 
     def failed(self, *arguments: str) -> set[str]:
         """The checks that fail."""
-        _, shown, _ = self.run("validator", "check", *arguments)
+        _, shown, _ = self.run("validator", "check", "--wait", "1", *arguments)
         return {row["check"] for row in shown["checks"] if not row["passed"]}
 
     def sent(self) -> Any:

@@ -11,14 +11,16 @@ from msgspec.structs import replace
 
 from cccnode.card import Card, Checkpoint, Contact
 from cccnode.client import ClientError
-from cccnode.client.light import GENESIS_PATH, LightClient
+from cccnode.client.light import GENESIS_PATH, Broken, Kept, LightClient
 from cccnode.codec import decode, encode
 from cccnode.config import RpcSection
 from cccnode.crypto.hashing import EPOCH, tagged
+from cccnode.crypto.signing import SigningKey
 from cccnode.evidence_verifier import verify
 from cccnode.rpc.dispatch import Dispatcher
 from cccnode.types.block import block_id
 from cccnode.types.finality import Anchor, EpochLink
+from cccnode.types.promise import BLOCKS_MAX, make_promise
 from cccnode.types.proofs import GroupProof, HistoryProof
 from cccnode.types.vote import Kind
 from tests.support.proven import EPOCHS, ProvenNode, SignedCouncil, proven_network
@@ -361,3 +363,46 @@ def test_over_http(network: SignedCouncil, tmp_path: Path) -> None:
         raw = asyncio.run(run())
     found = verify(raw, network.demo.genesis.chain)
     assert ["network", "transaction", "group", "block"] == [kind for kind, _ in found]
+
+
+def word(network: SignedCouncil, of: bytes, after: int, by: int, **changes: Any) -> bytes:
+    """An inclusion promise of the first node."""
+    key = SigningKey(network.demo.partners[0].node_seed)
+    fields = {"chain": network.demo.genesis.chain, "tx_id": of, "after": after, "by": by}
+    promise = make_promise(key.sign, **fields, node_key=key.public_key)
+    return encode(replace(promise, **changes))
+
+
+async def test_promises_are_kept_or_broken(network: SignedCouncil) -> None:
+    """The block that decided it, or the receipts of every block that did not; what an evidence file then holds."""
+    client, tx_id = light(network), network.sent[0]
+    height = network.replica().decision(tx_id).height
+    await client.sync()
+    kept = await client.promise(word(network, tx_id, height - 2, height + 1))
+    broken = await client.promise(word(network, tx_id, height - 4, height - 1))
+
+    assert isinstance(kept, Kept)
+    assert height == kept.height
+    assert isinstance(broken, Broken)
+    assert [height - 3, height - 2, height - 1] == [shown.proof.result.height for shown in broken.blocks]
+    found = verify(encode(client.evidence(events=broken.blocks)), network.demo.genesis.chain)
+    assert [height - 3, height - 2, height - 1] == [row["height"] for kind, row in found if kind == "block"]
+
+
+async def test_promises_that_cannot_be_judged(network: SignedCouncil) -> None:
+    """Forged ones, and one whose last height nobody has reached."""
+    client, tx_id = light(network), network.sent[0]
+    await client.sync()
+    far = network.replica().store.applied.height
+    forged = [
+        word(network, tx_id, 3, 5, tx_id=bytes(32)),
+        word(network, tx_id, 3, 5, chain=bytes(32)),
+        word(network, tx_id, 5, 5),
+        word(network, tx_id, 1, 2 + BLOCKS_MAX),
+        b"nothing",
+    ]
+    for raw in forged:
+        with pytest.raises(ClientError, match="promise/FORGED"):
+            await client.promise(raw)
+    with pytest.raises(ClientError, match="promise/OPEN"):
+        await client.promise(word(network, bytes(32), far - 1, far + 5))

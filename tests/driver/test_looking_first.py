@@ -86,16 +86,15 @@ def test_a_node_that_returns_to_a_busy_network_lets_it_pass(monkeypatch: pytest.
     network.crash(node)
     network.run(500)
     network.restart(node)
-    views = []
+    began = node.replica.voting.engine.status().view
     for _ in range(200):
         network.transfer(0)
         network.run(25)
-        views.append(node.replica.voting.engine.status().view)
         if node.silent is None:
             break
 
     assert node.silent is None
-    assert views[-1] - views[0] >= 4
+    assert node.replica.voting.engine.status().view - began >= 4
     network.sound()
 
 
@@ -257,22 +256,30 @@ def test_two_machines_with_one_key(monkeypatch: pytest.MonkeyPatch, seed: int, *
 
 
 def test_an_older_self_takes_over_and_the_newer_one_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newer process ends: the older one is linked, looks, and finds that its journal is too old."""
-    network = Council(monkeypatch, epoch_blocks=60)
-    node = network.nodes[1]
-    backup = network.backup(node)
-    busy(network, 700)
-    twin = network.twin(node, backup)
-    network.run(200)
-    network.crash(node)
-    busy(network, 2_000)
+    """The newer process ends: the older one is linked, looks, and nearly always finds that its journal is too old.
 
-    assert LOST == twin.silent
-    assert [] == list(network.audit.contradictions())
-    network.remove(twin)
-    network.restart(node)
-    assert network.run(MINUTE, lambda: node.silent is None)
-    network.sound()
+    Now and then the network has left every view in which the newer one voted: then it signs, and the newer one waits.
+    """
+    ends = []
+    for seed in range(4):
+        network = Council(monkeypatch, seed=seed, epoch_blocks=60)
+        node = network.nodes[1]
+        backup = network.backup(node)
+        busy(network, 700)
+        twin = network.twin(node, backup)
+        network.run(200)
+        network.crash(node)
+        busy(network, 2_000)
+
+        ends.append(twin.silent)
+        assert [] == list(network.audit.contradictions())
+        network.remove(twin)
+        network.restart(node)
+        newer = None if ends[-1] == LOST else LOST
+        assert network.run(MINUTE, lambda: node.silent == newer)  # noqa: B023
+        network.sound()
+    assert LOST in ends
+    assert set(ends) <= {LOST, None}
 
 
 def test_an_older_self_whose_last_vote_nobody_could_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -500,6 +500,20 @@ def test_a_clock_ahead_is_waited_for() -> None:
     assert [BodyReady(block_id=checked)] == bench.verdicts()
 
 
+def test_a_clock_that_jumps_is_looked_at_again() -> None:
+    """A header days ahead is held, and answered at once when a demo city's clock has jumped there."""
+    bench = VotingBench()
+    day_ms = 86_400_000
+    checked = bench.check(time_ms=WALL_START_MS + day_ms)
+    bench.voting.clock_moved()
+    assert [] == bench.verdicts()
+    bench.runtime._skew_ms = day_ms
+    bench.voting.clock_moved()
+    assert [BodyReady(block_id=checked)] == bench.verdicts()
+    bench.run(day_ms)
+    assert [BodyReady(block_id=checked)] == bench.verdicts()
+
+
 def test_results_that_are_not_here_yet_are_waited_for() -> None:
     """E above the executed height: wait for the execution, then judge."""
     bench = VotingBench()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cccnode.city.bank.fees import TREASURY
+from cccnode.city import CITY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.client import FEE_MAX, Client, ClientError, to_hex, wall_ms
 from cccnode.crypto.hashing import ZERO
@@ -143,8 +143,8 @@ class Load:
         return await self.clients[node].wait(sent.tx_id, valid_until_ms=sent.valid_until_ms, timeout_ms=LIFETIME_MS)
 
     async def balances(self, node: int) -> list[int]:
-        """What the three accounts, the treasury and the organisations own, by one node's word: all money there is."""
-        accounts = [*(owner.account for owner in self.owners), TREASURY, *self.organisations]
+        """What the three accounts, the organisations and the modules own, by one node's word: all money there is."""
+        accounts = [*(owner.account for owner in self.owners), *self.organisations, *sorted(CITY.module_accounts)]
         answers = await many(
             self.clients[node], "bank_balance", [{"account": account_text(account)} for account in accounts]
         )

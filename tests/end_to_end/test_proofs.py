@@ -9,7 +9,7 @@ from pathlib import Path
 from cccnode import evidence_verifier
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.city.bank.state import balances_group
-from cccnode.client.light import LightClient
+from cccnode.client.light import Kept, LightClient
 from cccnode.types.addresses import account_text
 from genesis.bootstrap import ASSET
 from tests.end_to_end.conftest import VALIDATORS
@@ -27,6 +27,13 @@ async def test_proofs(city: Network, well: Load, tmp_path: Path) -> None:
         await client.send_and_wait(payer, [BankTransfer(payee.account, ASSET, 1)])  # the first block of all, perhaps
         await light.sync()
         async with well.running():
+            promised = await client.sign(payer, [BankTransfer(payee.account, ASSET, 3)])
+            _, promise = await client.submit_promised(promised.raw)
+            assert promise is not None
+            await client.wait(promised.tx_id, valid_until_ms=promised.valid_until_ms)
+            await light.transaction(promised.tx_id)  # waits until a header reports it
+            kept = await light.promise(promise)
+            assert isinstance(kept, Kept)
             signed = await client.send(payer, [BankTransfer(payee.account, ASSET, 7)])
             status = await client.wait(signed.tx_id, valid_until_ms=signed.valid_until_ms)
             shown = await light.transaction(signed.tx_id)

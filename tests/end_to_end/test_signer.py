@@ -1,12 +1,15 @@
 """A validator whose key is on another machine: cut off, restarted, with another clock, shared by two nodes."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -51,10 +54,6 @@ class Office:
                 cwd=ROOT,
                 env={**os.environ, "SHIFT_MS": str(shift_ms)},
             )
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None, "started"
-        self._process.send_signal(number)
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
@@ -105,6 +104,64 @@ def town(tmp_path: Path) -> AsyncIterator[tuple[Network, Office]]:
         network.stop_all()
 
 
+class Cable:
+    """The line between the office and the node: cut, it takes everything in and carries nothing, like a dead router."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._key, _, self._address = office.dial[0].rpartition("@")
+        self._whole = asyncio.Event()
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._work: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._whole.set()
+        self._server = await asyncio.start_server(self._carry, LOOPBACK, 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self._office.dial = [f"{self._key}@{LOOPBACK}:{port}"]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self._drop()
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def cut(self) -> None:
+        self._whole.clear()
+
+    def mend(self, *, late: bool) -> None:
+        """What was on the way arrives now, late; or the router knows nothing of the old connections any more."""
+        if not late:
+            self._drop()
+        self._whole.set()
+
+    def _drop(self) -> None:
+        for end in self._ends:
+            end.transport.abort()
+        self._ends.clear()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        self._work.add(own)
+        with suppress(OSError):
+            host, _, port = self._address.rpartition(":")
+            far = await asyncio.open_connection(host, int(port))
+            self._ends |= {writer, far[1]}
+            await asyncio.gather(self._pump(reader, far[1]), self._pump(far[0], writer))
+        writer.close()
+        self._work.discard(own)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            await self._whole.wait()
+            writer.write(chunk)
+            await writer.drain()
+        writer.close()
+
+
 async def _no_evidence(clients: Sequence[Client]) -> None:
     """Nobody has seen two votes that contradict each other, and no node is alarmed."""
     for client in clients:
@@ -124,7 +181,7 @@ async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -
     """Cut off under load, killed, started with another clock: the node observes, says why, then votes again."""
     network, office = town
     network.start(*EVERYBODY)
-    async with network.clients() as clients:
+    async with network.clients() as clients, Cable(office) as cable:
         await network.observing(clients, 0, AWAY)
         office.start()
         await network.validating(clients, *EVERYBODY)
@@ -132,12 +189,13 @@ async def test_a_signer_that_goes_and_comes_back(town: tuple[Network, Office]) -
         before = await picture(load, EVERYBODY)
         async with load.running():
             await _needed(network, clients)
-            office.send(signal.SIGSTOP)
-            await network.observing(clients, 0, AWAY)
-            await advance(clients[1], 5)  # the others go on
-            office.send(signal.SIGCONT)
-            await network.validating(clients, 0)
-            await _needed(network, clients)
+            for late in (True, False):
+                cable.cut()
+                await network.observing(clients, 0, AWAY)
+                await advance(clients[1], 5)  # the others go on
+                cable.mend(late=late)
+                await network.validating(clients, 0)
+                await _needed(network, clients)
             office.stop()
             await network.observing(clients, 0, AWAY)
             await advance(clients[0], 3)
@@ -251,20 +309,20 @@ async def test_a_second_node_that_asks_for_other_votes(town: tuple[Network, Offi
 async def test_half_a_minute_without_a_signer(town: tuple[Network, Office]) -> None:
     """Cut off for 30 s under load, then back, five times."""
     network, office = town
-    office.start()
     network.start(*EVERYBODY)
-    async with network.clients() as clients:
+    async with network.clients() as clients, Cable(office) as cable:
+        office.start()
         await network.validating(clients, *EVERYBODY)
         load = Load(network, clients, EVERYBODY)
         before = await picture(load, EVERYBODY)
         async with load.running():
-            for _ in range(5):
-                office.send(signal.SIGSTOP)
+            for number in range(5):
+                cable.cut()
                 until_s = time.monotonic() + CUT_S
                 while time.monotonic() < until_s:
                     await advance(clients[1], 1)
                 await network.observing(clients, 0, AWAY)
-                office.send(signal.SIGCONT)
+                cable.mend(late=number % 2 == 0)
                 await network.validating(clients, 0)
                 await _needed(network, clients)
         await exactly_once(load, EVERYBODY, before)

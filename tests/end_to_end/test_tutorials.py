@@ -14,9 +14,9 @@ from cccnode.config import PORTS
 from tests.end_to_end.processes import END_S, ROOT, ports
 
 DOCS = ROOT / "docs"
-TUTORIALS = {"first-node.md": 1, "first-transaction.md": 1, "four-validators.md": 4}
+TUTORIALS = {"first-node.md": 1, "first-transaction.md": 1, "four-validators.md": 4, "fifth-organisation.md": 5}
 """Page, and the nodes that it starts."""
-STAYS = ("cccnode dev", "cccnode testnet up")
+STAYS = ("cccnode dev", "cccnode testnet up", "cccnode run")
 """Commands that a reader leaves running in a terminal of their own."""
 LAST_WORDS = ("Ctrl-C stops", "Logs: ")
 
@@ -48,9 +48,10 @@ class Reader:
     def follow(self, block: str) -> None:
         """Type one block; the ports of the page become free ones."""
         first = self.base - PORTS["p2p"]
-        typed = re.sub(r"\b2760([0-9])\b", lambda found: str(first + int(found[0])), block)
+        typed = re.sub(r"\b276[0-9]{2}\b", lambda found: str(first + int(found[0])), block)
         if typed.startswith(STAYS):
-            self._leave_running(f"{typed.strip()} --port-base {self.base}")
+            where = "" if typed.startswith("cccnode run") else f" --port-base {self.base}"
+            self._leave_running(typed.strip() + where, speaks=bool(where))
             return
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", typed],
@@ -63,7 +64,7 @@ class Reader:
         )
         assert done.returncode == 0, f"{typed}\n{done.stdout}\n{done.stderr}"
 
-    def _leave_running(self, command: str) -> None:
+    def _leave_running(self, command: str, *, speaks: bool) -> None:
         process = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             cwd=self.folder,
@@ -74,11 +75,12 @@ class Reader:
         )
         self.left.append(process)
         assert process.stdout is not None
-        assert any(line.startswith(LAST_WORDS) for line in process.stdout), "it ended"
+        if speaks:
+            assert any(line.startswith(LAST_WORDS) for line in process.stdout), "it ended"
 
     def stop(self) -> None:
         """Ctrl-C in the other terminal."""
-        for process in self.left:
+        for process in reversed(self.left):
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=END_S)
             assert process.returncode == 0

@@ -133,6 +133,6 @@ def test_parts_of_the_first_state(accounts: int, monkeypatch: pytest.MonkeyPatch
         state.apply(writes)
         parts += 1
 
-    assert 1 + -(-9 // accounts) == parts
+    assert 1 + -(-9 // accounts) + 1 == parts
     assert at_once == state.groups
     assert 7 * BALANCE + 2 * ORGANISATION_BALANCE == supply(Overlay(state), ASSET) == demo.supply

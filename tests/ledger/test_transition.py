@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from cccnode.city.bank import fees
-from cccnode.city.bank.errors import INSUFFICIENT
+from cccnode.city.bank.errors import INSUFFICIENT, NO_GRANT
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
 from cccnode.ledger.transition import Execution, apply_block
 from cccnode.types.errors import (
-    TX_BELOW_THRESHOLD,
     TX_FEE_TOO_LOW,
     TX_INSUFFICIENT_FEE_BALANCE,
     TX_KEY_WITHOUT_WEIGHT,
@@ -71,7 +70,7 @@ def _low_fee(city: City) -> bytes:
     [
         (_unknown, TX_UNKNOWN_ACCOUNT),
         (_stranger, TX_KEY_WITHOUT_WEIGHT),
-        (_payer_did_not_sign, TX_BELOW_THRESHOLD),
+        (_payer_did_not_sign, NO_GRANT),
         (_unknown_payer, TX_UNKNOWN_ACCOUNT),
         (_low_fee, TX_FEE_TOO_LOW),
     ],

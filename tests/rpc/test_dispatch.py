@@ -18,6 +18,7 @@ from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.errors import fault
 from cccnode.types.limits import RPC_BATCH_MAX
+from cccnode.types.promise import Promise
 from tests.support.fake_node import ACCOUNT, CHAIN, NOW_MS, OTHER, POCKET_EMPTY, FakeNode, payment
 
 TX_ID, RAW = payment()
@@ -201,6 +202,15 @@ async def test_submit_and_wait(rpc: _Rpc) -> None:
     done = await waiting
     assert (done["state"], done["outcome"], done["height"], done["position"]) == ("executed", "ok", "7", 0)
     assert rpc.dispatcher.waiting == 0
+
+
+async def test_submit_with_a_promise(rpc: _Rpc) -> None:
+    """On request the answer holds the node's word; there is none for what is decided already."""
+    answer = await rpc.result("tx_submit", {"transaction": hexed(RAW), "promise": True})
+    promise = codec.decode(Promise, bytes.fromhex(answer["promise"][2:]))
+    assert (promise.tx_id, promise.after < promise.by) == (TX_ID, True)
+    rpc.node.decide(TX_ID, RAW)
+    assert (await rpc.result("tx_submit", {"transaction": hexed(RAW), "promise": True}))["promise"] is None
 
 
 async def test_submit_and_wait_in_one_batch(rpc: _Rpc) -> None:

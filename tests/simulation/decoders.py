@@ -12,6 +12,7 @@ from cccnode.city import CITY
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.cli.join_text import JOIN_PREFIX, JoinRequest, read_join
 from cccnode.codec import DecodeError, decode, decode_trusted, encode
+from cccnode.crypto.signing import SigningKey
 from cccnode.driver.epochs import EpochStart
 from cccnode.driver.messages import BatchMessage, Have
 from cccnode.home import Home
@@ -26,6 +27,7 @@ from cccnode.types.batch import Batch
 from cccnode.types.block import FinalBlock, Header
 from cccnode.types.errors import Fault
 from cccnode.types.finality import EpochLink
+from cccnode.types.promise import make_promise, read_promise
 from cccnode.types.proofs import EventsProof, GroupProof, TransactionProof
 from cccnode.types.receipt import Receipt
 from cccnode.types.report import Report
@@ -104,6 +106,9 @@ def _wire(_: Path) -> Iterator[Decoder]:
     yield _noun(GroupProof, "state proof")
     yield _noun(TransactionProof, "transaction proof")
     yield _noun(EventsProof, "events proof")
+    key = SigningKey(bytes(32))
+    word = make_promise(key.sign, chain=CHAIN, tx_id=bytes(32), after=7, by=9, node_key=key.public_key)
+    yield Decoder("promise", lambda raw: read_promise(raw, CHAIN), (encode(word),), (Fault,), exact=True)
     yield _noun(EpochLink, "end of an epoch")
     stream = b"".join(piece for channel in Channel for piece in frames(channel, b"payload" * (1 + channel)))
     yield Decoder("frames", _split, (stream, *frames(Channel.BLOCK, b"x" * 5_000)), (Fault,))
@@ -135,6 +140,9 @@ def _transactions(_: Path) -> Iterator[Decoder]:
     drawn = tuple(raw for raw in (*signed, SIMPLE, FULL, *examples(CITY.transaction)) if len(raw) < 4_000)
     yield Decoder("transaction", one, drawn, (Fault,))
     yield Decoder("own transaction", CITY.decode_trusted, drawn, (Fault,))
+    messages = tuple(encode(example(row.kind, random.Random(1))) for row in CITY.messages.values())
+    messages = tuple(raw for raw in messages if len(raw) < 4_000)
+    yield Decoder("message of a proposal", CITY.decode_message, messages, (Fault,), exact=True)
     batches = (encode(list(signed)), encode([signed[0]]), *examples(Batch))
     yield Decoder("batch", lambda raw: decode_batch(CITY, CHAIN, raw, yes), batches, (Fault,))
 

@@ -6,7 +6,19 @@ from typing import Any
 
 from msgspec import inspect
 
-TEXTS = ("", "a", "city", "net/NO_PEERS", "10.0.0.1:27600", "[::1]:7", "https://node.example:8080", "สวัสดี", "x" * 60)
+TEXTS = (
+    "",
+    "a",
+    "city",
+    "GovVote",
+    "rotate_keys",
+    "net/NO_PEERS",
+    "10.0.0.1:27600",
+    "[::1]:7",
+    "https://node.example:8080",
+    "สวัสดี",
+    "x" * 60,
+)
 NUMBERS = (0, 1, 2, 127, 128, 255, 256, 65_535, 2**31, 2**32 - 1, 2**53, 2**62, 2**63 - 1)
 DEEP = 6
 """Below this many levels optional and repeated parts are left out."""

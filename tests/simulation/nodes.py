@@ -21,7 +21,7 @@ from cccnode.driver.accepted import AcceptedRestarts
 from cccnode.driver.epochs import Identity
 from cccnode.driver.execution import Applied
 from cccnode.driver.replica import Replica
-from cccnode.ledger.state import Overlay
+from cccnode.ledger.state import DictState, Overlay
 from cccnode.node.data import initialise, open_data, unused_mark
 from cccnode.node.members import Members
 from cccnode.types.errors import Fault
@@ -45,6 +45,8 @@ STATE_DEPTH = 6
 LIFETIME_MS = 20_000
 """How far ahead the clients' deadlines are."""
 FEE_MAX = 10_000
+AUDITED_BLOCKS = 8
+"""Invariants read the whole state: they are checked after every so many blocks, and at the end."""
 
 certify = cache(make_certificate)
 """Node seed -> certificate; none of them is ever shown to TLS here."""
@@ -140,14 +142,21 @@ class SimulatedNetwork:
     """Nodes, links, clients and what is checked all the time."""
 
     def __init__(
-        self, seed: int, *, validators: int, peers: int = 0, epoch_blocks: int | None = None, strangers: int = 0
+        self,
+        seed: int,
+        *,
+        validators: int,
+        peers: int = 0,
+        epoch_blocks: int | None = None,
+        strangers: int = 0,
+        demo: Demo | None = None,
     ) -> None:
-        """A network at genesis; `start` brings every node up."""
+        """A network at genesis, of a `demo` of its own if given; `start` brings every node up."""
         self.world = World(seed)
         self.rng = random.Random(seed ^ 0x5EED)
         self.disk_ms = random.Random(seed ^ 0xD15C).choice([(0, 4), (0, 4), (5, 40)])
         """How long a write takes: on slow disks, power fails in the middle of one more often."""
-        self.demo = demo_network(validators, peers, epoch_blocks, strangers)
+        self.demo = demo or demo_network(validators, peers, epoch_blocks, strangers)
         self.nodes = [
             SimulatedNode(
                 number,
@@ -162,6 +171,9 @@ class SimulatedNetwork:
         self.violations: list[str] = []
         self.chain: dict[int, tuple[bytes, bytes]] = {}
         """Height -> (block id, state root), as the first node that executed it found."""
+        self.mirror, self.mirrored = DictState(), 0
+        """The state without tree and disk, and its height: what the modules' invariants are checked on."""
+        self.mirror.apply(CITY.genesis_writes(self.demo.genesis))
         self.decided: dict[bytes, tuple[int, int]] = {}
         """Transaction -> (height, code)."""
         self.acknowledged: dict[bytes, tuple[int, int]] = {}
@@ -201,7 +213,9 @@ class SimulatedNetwork:
         runtime = NodeRuntime(self.world, skew_ms=self.skews[node.number], disk_ms=self.disk_ms)
         links = NodeLinks(self.world, node.key, node.place)
         genesis, home = self.demo.genesis, node.partner.node_key
-        store = Store.open(node.disk, node.engine, chain=genesis.chain, node_id=home, depth=STATE_DEPTH)
+        store = Store.open(
+            node.disk, node.engine, chain=genesis.chain, node_id=home, depth=genesis.document.state_depth
+        )
         header = initialise(store, genesis)
         if node.consensus_key is not None:
             node.take_key(node.consensus_key)
@@ -352,6 +366,11 @@ class SimulatedNetwork:
         mine = (found.block_id, found.state_root)
         if self.chain.setdefault(outcome.height, mine) != mine:
             self.violations.append(f"node {node.number} differs at height {outcome.height}")
+        if outcome.height == self.mirrored + 1:
+            self.mirrored += 1
+            self.mirror.apply(outcome.writes)
+            if self.mirrored % AUDITED_BLOCKS == 0:
+                self.violations += CITY.broken(self.mirror)
         for tx_id, code in zip(outcome.decided, outcome.codes, strict=True):
             self.coverage["executed"] += 1
             if self.decided.setdefault(tx_id, (outcome.height, code)) != (outcome.height, code):
@@ -399,10 +418,13 @@ class SimulatedNetwork:
         """Submit and remember what was acknowledged."""
         if node.replica is None:
             return
+        members = Members(node.replica.store, node.key)
 
         def answered(results: list[tuple[bytes, Fault | None]]) -> None:
             for tx_id, refusal in results:
-                if refusal is None and tx_id in deadlines:
+                if not members.registered():
+                    self.coverage["not promised any more"] += 1  # as the service answers then
+                elif refusal is None and tx_id in deadlines:
                     self.acknowledged[tx_id] = (deadlines[tx_id], node.number)
                 elif refusal is not None:
                     self.coverage[f"refused {refusal.spec.name}"] += 1
@@ -455,6 +477,7 @@ class SimulatedNetwork:
         total = sum(balance(state, account, ASSET) for account in _accounts(self.demo))
         if total != self.demo.supply:
             self.violations.append(f"{total} base units where {self.demo.supply} belong")
+        self.violations += CITY.broken(self.mirror)
         self.violations += self._false_accusations()
         self.violations += self._false_evidence()
 

@@ -19,6 +19,7 @@ COVERED = {
     "Message", "Record", "FinalBlock", "BatchMessage", "Have", "Batch", "Report", "RestartCertificate", "GroupProof",
     "EpochLink", "SnapshotMessage", "Manifest", "Page", "Origin", "Card", "JoinRequest", "Receipt", "EpochRecord",
     "EpochStart", "SignerMessage", "Mark", "kind", "list[Any]", "typed", "self.transaction",
+    "Union[kinds]", "Promise",
 }  # fmt: skip
 """What `codec.decode` and `decode_trusted` are asked for, and `decoders.py` feeds; `kind` stands in generic helpers."""
 

@@ -51,6 +51,8 @@ class World:
         """An empty world."""
         self.rng = random.Random(seed)
         self.now_ms = 0
+        self.ahead_ms = 0
+        """How far the clocks on the wall have jumped, as those of a demo city may."""
         self.conditions = Conditions()
         self.coverage: Counter[str] = Counter()
         self.processes: dict[bytes, list[NodeLinks]] = {}
@@ -97,7 +99,7 @@ class NodeRuntime:
 
     def wall_ms(self) -> int:
         """Virtual Unix milliseconds, off by the node's skew."""
-        return WALL_START_MS + self._world.now_ms + self._skew_ms
+        return WALL_START_MS + self._world.now_ms + self._world.ahead_ms + self._skew_ms
 
     def cpu_ns(self) -> int:
         """Nobody measures here."""

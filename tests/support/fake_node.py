@@ -15,7 +15,7 @@ from cccnode.crypto.merkle import Branch
 from cccnode.crypto.proofs import StateProof
 from cccnode.crypto.signing import SigningKey
 from cccnode.doctor.observation import Observation
-from cccnode.ledger.module import Context, Message, Module, Query, Verb
+from cccnode.ledger.module import Context, Message, Module, Query
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import DictState, Reader
 from cccnode.rpc.backend import (
@@ -39,6 +39,7 @@ from cccnode.types.block import FinalBlock, Header, block_id
 from cccnode.types.certificate import make_certificate
 from cccnode.types.errors import NO_HISTORY, ErrorSpec, Fault, fault
 from cccnode.types.finality import Anchor, EpochLink, Past
+from cccnode.types.promise import Promise, make_promise
 from cccnode.types.proofs import EventsProof, GroupProof, HistoryProof, Result, TransactionProof
 from cccnode.types.receipt import OK, Receipt
 from cccnode.types.scalars import AccountId, Amount, AssetId
@@ -94,7 +95,17 @@ def _pay(_context: Context, _message: PocketPay) -> None:
 POCKET = Module(
     number=9,
     name="pocket",
-    messages=(Message(kind=PocketPay, handle=_pay, en="Pay somebody.", th="จ่ายเงิน"),),
+    messages=(
+        Message(
+            kind=PocketPay,
+            handle=_pay,
+            verb="pay",
+            positional=("to", "amount"),
+            defaults=(("asset", "uccc"),),
+            en="Pay somebody.",
+            th="จ่ายเงิน",
+        ),
+    ),
     queries=(
         Query(
             method="pocket_content",
@@ -103,16 +114,6 @@ POCKET = Module(
             answer=_pocket,
             en="What is in it.",
             th="ยอดในกระเป๋า",
-        ),
-    ),
-    verbs=(
-        Verb(
-            name="pay",
-            kind=PocketPay,
-            positional=("to", "amount"),
-            defaults=(("asset", "uccc"),),
-            en="Pay somebody.",
-            th="จ่ายเงิน",
         ),
     ),
     errors=(POCKET_EMPTY,),
@@ -244,6 +245,11 @@ class FakeNode:
         if self.decide_at_once:
             self.decide(tx_id, raw)
         return tx_id, None
+
+    def promise(self, tx_id: bytes) -> Promise | None:
+        if tx_id in self.known and self.known[tx_id].phase in DECIDED:
+            return None
+        return make_promise(SigningKey(bytes(32)).sign, chain=bytes(32), tx_id=tx_id, after=7, by=9, node_key=bytes(32))
 
     def check(self, raw: bytes) -> Submitted:
         before = len(self.raws)

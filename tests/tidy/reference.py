@@ -42,6 +42,8 @@ def page() -> str:
         *_methods(),
         *_socket_methods(),
         *_messages(),
+        *_parameters(),
+        *_invariants(),
         *_commands(),
         *_settings(),
         *_ports(),
@@ -91,15 +93,55 @@ def _path(method: Method) -> str:
 
 def _messages() -> Iterator[str]:
     yield "## City messages\n"
-    yield "The body of a transaction holds 1 to 16 of these; all of them take effect, or none does.\n"
+    yield one_line(
+        "The body of a transaction holds 1 to 16 of these; all of them take effect, or none does. `cccnode tx VERB` "
+        "sends one; Python sends the nouns of `cccnode.city.MODULE`. What names a kind of proposal is carried out only "
+        "when the city accepted such a proposal."
+    )
+    yield ""
     yield from _table(
-        ("tag", "module", "message", "fields", "what it does", "ทำอะไร"),
+        ("tag", "module", "message", "verb", "fields", "by proposal", "what it does", "ทำอะไร"),
         (
-            (f"{tag >> 8}.{tag & 0xFF}", module.name, f"`{row.kind.__name__}`", field_forms(row.kind), row.en, row.th)
+            (
+                f"{tag >> 8}.{tag & 0xFF}",
+                module.name,
+                f"`{row.kind.__name__}`",
+                f"`{row.verb}`",
+                field_forms(row.kind),
+                row.decided.replace("_", " "),
+                row.en,
+                row.th,
+            )
             for module in CITY.modules
             for tag, row in CITY.messages.items()
             if tag >> 8 == module.number
         ),
+    )
+
+
+def _parameters() -> Iterator[str]:
+    yield "## Parameters\n"
+    yield one_line(
+        "Numbers of the modules: the genesis document sets them under `parameters.MODULE`, and the city changes one "
+        "with a proposal that carries `ParamSet`, within the bounds."
+    )
+    yield ""
+    yield from _table(
+        ("parameter", "value", "default", "what it means"),
+        (
+            (f"`{module}.{field.name}`", form(field.type), f"`{field.default}`", meanings(kind).get(field.name, ""))
+            for module, kind in CITY.parameters.items()
+            for field in msgspec.structs.fields(kind)
+        ),
+    )
+
+
+def _invariants() -> Iterator[str]:
+    yield "## Invariants\n"
+    yield "What holds after every block; simulations check each of them on the whole state.\n"
+    yield from _table(
+        ("name", "what holds", "สิ่งที่เป็นจริงเสมอ"),
+        ((name, row.en, row.th) for name, row in CITY.invariants.items()),
     )
 
 

@@ -19,6 +19,8 @@ MODULE: Final = Module(
             kind=EvidenceReport,
             handle=report,
             weight=_WEIGHT,
+            verb="report-fault",
+            positional=("epoch", "first", "second"),
             en="Report two contradicting votes of a validator.",
             th="รายงานคะแนนที่ขัดแย้งกันของผู้ตรวจสอบ",
         ),

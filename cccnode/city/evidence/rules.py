@@ -1,7 +1,9 @@
 """What a report does: it is judged by that epoch's validators, once, and recorded for ever (consensus.md 3.13, J15).
 
-It slashes nothing.  Where the reporter is an organisation it opens a proposal to remove the validator.
+Where the reporter is an organisation it opens a proposal to remove the validator.  Staking listens, and slashes.
 """
+
+from typing import Final
 
 from cccnode.city.evidence.errors import KNOWN, NO_CONTRADICTION, SIGNATURE, UNKNOWN_EPOCH, UNKNOWN_SIGNER
 from cccnode.city.evidence.messages import EvidenceReport
@@ -12,6 +14,9 @@ from cccnode.crypto.verifying import verify
 from cccnode.ledger.module import Context
 from cccnode.types.errors import fault
 from cccnode.types.vote import contradict, vote_bytes
+
+RECORDED: Final = "evidence/recorded"
+"""Hook: (organisation at fault, epoch of the fault)."""
 
 
 def report(context: Context, message: EvidenceReport) -> None:
@@ -35,6 +40,7 @@ def report(context: Context, message: EvidenceReport) -> None:
     )
     write_record(context.state, record)
     context.emit("evidence", "recorded", record.number, epoch, view, signer, member.organisation, record.proposal)
+    context.call(RECORDED, member.organisation, epoch)
 
 
 def _judged(context: Context, message: EvidenceReport) -> Member:

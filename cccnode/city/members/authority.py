@@ -9,6 +9,7 @@ from typing import Any, Final
 from cccnode.city.members.errors import POP
 from cccnode.city.members.messages import MemApply
 from cccnode.city.members.state import Account, Status, read_account
+from cccnode.codec import Noun
 from cccnode.ledger.state import Reader
 from cccnode.types.errors import (
     TX_ACCOUNT_STATUS,
@@ -30,13 +31,24 @@ def is_application(transaction: Transaction[Any]) -> bool:
     return type(messages[0]) is MemApply and len(messages) == 1 and transaction.fee_payer is None
 
 
-def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
+def sponsored(state: Reader, transaction: Transaction[Any]) -> bool:
+    """Whether another account pays of whose keys none has signed: then it must have granted the fee."""
+    payer = transaction.fee_payer
+    if payer is None or payer == transaction.account:
+        return False
+    paying = read_account(state, payer)
+    return paying is None or not any(row.key in transaction.signers for row in paying.keys)
+
+
+def refusal(state: Reader, transaction: Transaction[Any], exits: frozenset[type[Noun]]) -> Fault | None:
     """Why the signers may not do this now, or None."""
     address, payer = transaction.account, transaction.fee_payer
     account = read_account(state, address)
     if type(transaction.messages[0]) is MemApply and is_application(transaction):
         return _refused_application(transaction, account)
-    if account is None or account.status is not _ACTIVE:
+    if account is None:
+        return fault(TX_UNKNOWN_ACCOUNT, account=address)
+    if account.status is not _ACTIVE and not _may_leave(account, transaction, exits):
         return _may_not_act(address, account)
     if payer is None or payer == address:
         # Almost always the account has one key, which signed alone and suffices.
@@ -48,7 +60,14 @@ def refusal(state: Reader, transaction: Transaction[Any]) -> Fault | None:
     refused = _may_not_act(payer, paying)
     if refused is not None or paying is None:
         return refused
-    return _weigh(transaction, ((address, account), (payer, paying)))
+    if any(row.key in transaction.signers for row in paying.keys):
+        return _weigh(transaction, ((address, account), (payer, paying)))
+    return _weigh(transaction, ((address, account),))
+
+
+def _may_leave(account: Account, transaction: Transaction[Any], exits: frozenset[type[Noun]]) -> bool:
+    """Whether a suspended account does nothing but what it may always: look after its own data and debts, and go."""
+    return account.status is Status.SUSPENDED and all(type(message) in exits for message in transaction.messages)
 
 
 def _may_not_act(address: bytes, account: Account | None) -> Fault | None:
@@ -62,7 +81,7 @@ def _may_not_act(address: bytes, account: Account | None) -> Fault | None:
 def _refused_application(transaction: Transaction[Any], account: Account | None) -> Fault | None:
     """An application is signed by the key that it brings and by nobody else, and nobody applies twice."""
     message: MemApply = transaction.messages[0]
-    if account is not None:
+    if account is not None and account.status is not Status.LEFT:
         return fault(TX_ACCOUNT_STATUS, account=transaction.account, status=account.status.name.lower())
     if transaction.signers != (message.key,) or transaction.account != account_id(message.key):
         return fault(POP, account=transaction.account, key=message.key)

@@ -1,23 +1,31 @@
 """What applications and key rotations do (modules.md 3.1)."""
 
-from cccnode.city.members.errors import CHARTER, LOCKOUT, NOT_A_KEY, PK_USED, POP, RATE, TOO_MANY_KEYS, WEAK_KEY
+from msgspec.structs import replace
+
+from cccnode.city.members.accounts import change_account, check_new_key, known, open_account, revoke_key
+from cccnode.city.members.errors import CHARTER, LOCKOUT, NOT_A_KEY, PK_USED, POP, RATE, TOO_MANY_KEYS
 from cccnode.city.members.messages import KEYS_MAX, MemApply, MemRotateKeys, WeightedKey
+from cccnode.city.members.policies import ROTATE, lapse, require
+from cccnode.city.members.queue import APPLICATION, APPROVAL, QUEUE, RECOVER, SUSPENSION, wake
+from cccnode.city.members.recovery import finish
 from cccnode.city.members.state import (
     Account,
     KeyRecord,
     Kind,
     Pillar,
     Status,
+    add_application,
+    drop_application,
     read_account,
     read_key,
     read_params,
     write_account,
     write_key,
 )
-from cccnode.crypto.verifying import SMALL_ORDER
+from cccnode.city.members.suspending import end
+from cccnode.ledger.deadlines import take_due
 from cccnode.ledger.module import APPLICATIONS, Context
-from cccnode.ledger.state import Overlay
-from cccnode.types.errors import TX_UNKNOWN_ACCOUNT, fault
+from cccnode.types.errors import fault
 from cccnode.types.transaction import account_id
 
 
@@ -28,7 +36,9 @@ def apply(context: Context, message: MemApply) -> None:
         raise fault(POP, account=context.account, key=message.key)
     if message.charter_version != params.charter_version:
         raise fault(CHARTER, given=message.charter_version, current=params.charter_version)
-    _check_unused(context.state, message.key)
+    before = read_account(context.state, context.account)
+    if before is None or before.status is not Status.LEFT or not _still_its_own(context, message.key):
+        check_new_key(context.state, message.key)
     seen = context.counters.get(APPLICATIONS, 0)
     if seen >= params.apply_per_block:
         raise fault(RATE, limit=params.apply_per_block)
@@ -43,42 +53,69 @@ def apply(context: Context, message: MemApply) -> None:
         organisation=None,
         since_ms=context.time_ms,
     )
-    open_account(context.state, context.account, account)
+    if before is None:
+        open_account(context, context.account, account)
+    else:
+        change_account(context, context.account, before, account)
+    add_application(context.state, context.account)
+    wake(context.state, context.time_ms + params.apply_ttl_ms, APPLICATION, context.account)
     context.emit("members", "applied", context.account)
+
+
+def _still_its_own(context: Context, key: bytes) -> bool:
+    """Whether a key is that of an application that nobody answered: then its owner may apply again."""
+    record = read_key(context.state, key)
+    return record is not None and record.account == context.account and record.revoked_ms is None
+
+
+def end_block(context: Context) -> None:
+    """What is due: applications, recoveries, suspensions."""
+    for due_ms, entry in take_due(context.state, QUEUE, context.time_ms):
+        what, address = entry[:1], entry[1:]
+        if what == RECOVER:
+            finish(context, address, due_ms)
+        elif what == SUSPENSION:
+            end(context, address, due_ms)
+        elif what == APPROVAL:
+            lapse(context, address, due_ms)
+        else:
+            _expire(context, address)
+
+
+def _expire(context: Context, address: bytes) -> None:
+    """End an application that nobody answered in time; its owner may apply again with the same key."""
+    account = read_account(context.state, address)
+    params = read_params(context.state)
+    if account is None or account.status is not Status.PENDING:
+        return
+    due = account.since_ms + params.apply_ttl_ms
+    if context.time_ms < due:
+        wake(context.state, due, APPLICATION, address)
+        return
+    drop_application(context.state, address)
+    change_account(context, address, account, replace(account, status=Status.LEFT))
+    context.emit("members", "application_expired", address)
 
 
 def rotate_keys(context: Context, message: MemRotateKeys) -> None:
     """Replace keys, threshold and encryption key; authority by the current threshold was settled before."""
-    account = read_account(context.state, context.account)
-    if account is None:
-        raise fault(TX_UNKNOWN_ACCOUNT, account=context.account)
+    account = known(context.state, context.account)
     keys = _rotated(account.keys, message)
     for row in message.add:
-        _check_unused(context.state, row.key)
-        if row.key in SMALL_ORDER:
-            raise fault(WEAK_KEY, key=row.key)
+        check_new_key(context.state, row.key)
     if len(keys) > KEYS_MAX:
         raise fault(TOO_MANY_KEYS, keys=len(keys), limit=KEYS_MAX)
+    require(context, ROTATE, context.account)
     weight = sum(row.weight for row in keys)
     if not 1 <= message.threshold <= weight:
         raise fault(LOCKOUT, weight=weight, threshold=message.threshold)
 
     for key in message.revoke:
-        record = read_key(context.state, key)
-        assert record is not None, "every current key has its record"
-        write_key(context.state, key, KeyRecord(record.account, record.since_ms, context.time_ms))
+        revoke_key(context, context.account, key)
     for row in message.add:
         write_key(context.state, row.key, KeyRecord(context.account, context.time_ms, None))
-    changed = Account(
-        kind=account.kind,
-        pillar=account.pillar,
-        status=account.status,
-        threshold=message.threshold,
-        keys=keys,
-        enc_key=account.enc_key if message.enc_key is None else message.enc_key,
-        organisation=account.organisation,
-        since_ms=account.since_ms,
-    )
+    enc_key = account.enc_key if message.enc_key is None else message.enc_key
+    changed: Account = replace(account, threshold=message.threshold, keys=keys, enc_key=enc_key)
     write_account(context.state, context.account, changed)
     context.emit("members", "rotated", context.account, len(message.add), len(message.revoke), message.threshold)
 
@@ -95,15 +132,3 @@ def _rotated(keys: tuple[WeightedKey, ...], message: MemRotateKeys) -> tuple[Wei
             raise fault(PK_USED, key=row.key)
         rows[row.key] = row
     return tuple(rows[key] for key in sorted(rows))
-
-
-def _check_unused(state: Overlay, key: bytes) -> None:
-    if read_key(state, key) is not None:
-        raise fault(PK_USED, key=key)
-
-
-def open_account(state: Overlay, address: bytes, account: Account) -> None:
-    """Write a new account and the records of its keys: from an application or from genesis."""
-    write_account(state, address, account)
-    for row in account.keys:
-        write_key(state, row.key, KeyRecord(address, account.since_ms, None))

@@ -3,17 +3,24 @@
 from typing import Final
 
 from cccnode.city.registry.blocks import end_block
+from cccnode.city.registry.decided import change, check_change, check_retire, retire
 from cccnode.city.registry.errors import ERRORS
 from cccnode.city.registry.genesis import write_accounts, write_genesis
 from cccnode.city.registry.messages import (
     NUMBER,
     RegistryAddNode,
+    RegistryAdmitOrganisation,
+    RegistryAdmitValidator,
     RegistryApprove,
     RegistryLeave,
     RegistryPause,
     RegistryPropose,
     RegistryRemoveNode,
+    RegistryRemoveOrganisation,
+    RegistryRemoveValidator,
+    RegistryRetireFounders,
     RegistryRotateKey,
+    RegistrySet,
     RegistryWithdraw,
 )
 from cccnode.city.registry.policies import Params
@@ -37,8 +44,9 @@ from cccnode.city.registry.queries import (
 )
 from cccnode.city.registry.record import RegisteredNode
 from cccnode.city.registry.rules import add_node, leave, pause, remove_node, rotate_key
+from cccnode.city.registry.standing import suspending
 from cccnode.city.registry.state import Checkpoint, Decision
-from cccnode.ledger.module import Message, Module, Query, Verb
+from cccnode.ledger.module import Message, Module, Query
 
 _LIGHT: Final = 4
 _VERIFYING: Final = 6
@@ -51,12 +59,21 @@ MODULE: Final = Module(
     name="registry",
     messages=(
         Message(
-            kind=RegistryAddNode, handle=add_node, weight=_LIGHT, en="Register an own node.", th="ลงทะเบียนโหนดขององค์กร"
+            kind=RegistryAddNode,
+            handle=add_node,
+            weight=_LIGHT,
+            verb="add-node",
+            positional=("certificate", "addresses"),
+            defaults=(("addresses", []),),
+            en="Register an own node.",
+            th="ลงทะเบียนโหนดขององค์กร",
         ),
         Message(
             kind=RegistryRemoveNode,
             handle=remove_node,
             weight=_LIGHT,
+            verb="remove-node",
+            positional=("node_key",),
             en="Unregister an own node.",
             th="ถอนทะเบียนโหนดขององค์กร",
         ),
@@ -64,6 +81,8 @@ MODULE: Final = Module(
             kind=RegistryRotateKey,
             handle=rotate_key,
             weight=_VERIFYING,
+            verb="rotate-consensus-key",
+            positional=("consensus_key", "proof"),
             en="Vote with another consensus key from the next epoch on.",
             th="เปลี่ยนกุญแจลงคะแนนตั้งแต่ยุคถัดไป",
         ),
@@ -71,6 +90,7 @@ MODULE: Final = Module(
             kind=RegistryPause,
             handle=pause,
             weight=_DECIDING,
+            verb="pause-validating",
             en="Stop validating from the next epoch on.",
             th="หยุดเป็นผู้ตรวจสอบตั้งแต่ยุคถัดไป",
         ),
@@ -78,6 +98,7 @@ MODULE: Final = Module(
             kind=RegistryLeave,
             handle=leave,
             weight=_DECIDING,
+            verb="leave-network",
             en="Leave the network for good.",
             th="ออกจากเครือข่ายอย่างถาวร",
         ),
@@ -85,6 +106,9 @@ MODULE: Final = Module(
             kind=RegistryPropose,
             handle=propose,
             weight=_DECIDING,
+            verb="propose",
+            positional=("change",),
+            defaults=(("flagged", False),),
             en="Propose a change to the other organisations.",
             th="เสนอการเปลี่ยนแปลงต่อองค์กรอื่น",
         ),
@@ -92,6 +116,9 @@ MODULE: Final = Module(
             kind=RegistryApprove,
             handle=approve,
             weight=_DECIDING,
+            verb="approve",
+            positional=("proposal",),
+            defaults=(("reached", False),),
             en="Approve a proposed change.",
             th="อนุมัติการเปลี่ยนแปลงที่เสนอ",
         ),
@@ -99,8 +126,78 @@ MODULE: Final = Module(
             kind=RegistryWithdraw,
             handle=withdraw,
             weight=_LIGHT,
+            verb="withdraw",
+            positional=("proposal",),
             en="Take back an own proposal.",
             th="ถอนข้อเสนอขององค์กร",
+        ),
+        Message(
+            kind=RegistryAdmitOrganisation,
+            handle=change,
+            weight=_DECIDING,
+            decided="admit_organisation",
+            check=check_change,
+            verb="city-admit-organisation",
+            positional=("change",),
+            en="Take in an organisation, by the city's vote.",
+            th="รับองค์กรเข้าเครือข่ายด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryRemoveOrganisation,
+            handle=change,
+            weight=_DECIDING,
+            decided="remove_organisation",
+            check=check_change,
+            verb="city-remove-organisation",
+            positional=("change",),
+            defaults=(("flagged", False),),
+            en="Put an organisation out, by the city's vote.",
+            th="ถอดองค์กรออกด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryAdmitValidator,
+            handle=change,
+            weight=_DECIDING,
+            decided="admit_validator",
+            check=check_change,
+            verb="city-admit-validator",
+            positional=("change",),
+            defaults=(("flagged", False),),
+            en="Let an organisation validate, by the city's vote.",
+            th="ให้องค์กรเป็นผู้ตรวจสอบด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryRemoveValidator,
+            handle=change,
+            weight=_DECIDING,
+            decided="remove_validator",
+            check=check_change,
+            verb="city-remove-validator",
+            positional=("change",),
+            defaults=(("flagged", False),),
+            en="Let an organisation validate no more, by the city's vote.",
+            th="ถอดองค์กรจากผู้ตรวจสอบด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistrySet,
+            handle=change,
+            weight=_DECIDING,
+            decided="param",
+            check=check_change,
+            verb="city-set-network",
+            positional=("change",),
+            en="Set times, bounds or policies of the network, by the city's vote.",
+            th="ตั้งค่าเครือข่ายด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryRetireFounders,
+            handle=retire,
+            weight=_LIGHT,
+            decided="charter",
+            check=check_retire,
+            verb="city-retire-founders",
+            en="End the founders' approvals: only the city's votes change the network, by the city's vote.",
+            th="ยุติการอนุมัติของผู้ก่อตั้งด้วยมติของเมือง",
         ),
     ),
     queries=(
@@ -169,68 +266,10 @@ MODULE: Final = Module(
             th="ความสูงและค่ารากที่ใบรับรองความพร้อมอ้างได้",
         ),
     ),
-    verbs=(
-        Verb(
-            name="add-node",
-            kind=RegistryAddNode,
-            positional=("certificate", "addresses"),
-            defaults=(("addresses", []),),
-            en="Register an own node.",
-            th="ลงทะเบียนโหนดขององค์กร",
-        ),
-        Verb(
-            name="remove-node",
-            kind=RegistryRemoveNode,
-            positional=("node_key",),
-            en="Unregister an own node.",
-            th="ถอนทะเบียนโหนดขององค์กร",
-        ),
-        Verb(
-            name="rotate-consensus-key",
-            kind=RegistryRotateKey,
-            positional=("consensus_key", "proof"),
-            en="Vote with another consensus key from the next epoch on.",
-            th="เปลี่ยนกุญแจลงคะแนนตั้งแต่ยุคถัดไป",
-        ),
-        Verb(
-            name="pause-validating",
-            kind=RegistryPause,
-            en="Stop validating from the next epoch on.",
-            th="หยุดเป็นผู้ตรวจสอบตั้งแต่ยุคถัดไป",
-        ),
-        Verb(
-            name="leave-network",
-            kind=RegistryLeave,
-            en="Leave the network for good.",
-            th="ออกจากเครือข่ายอย่างถาวร",
-        ),
-        Verb(
-            name="propose",
-            kind=RegistryPropose,
-            positional=("change",),
-            defaults=(("flagged", False),),
-            en="Propose a change to the other organisations.",
-            th="เสนอการเปลี่ยนแปลงต่อองค์กรอื่น",
-        ),
-        Verb(
-            name="approve",
-            kind=RegistryApprove,
-            positional=("proposal",),
-            defaults=(("reached", False),),
-            en="Approve a proposed change.",
-            th="อนุมัติการเปลี่ยนแปลงที่เสนอ",
-        ),
-        Verb(
-            name="withdraw",
-            kind=RegistryWithdraw,
-            positional=("proposal",),
-            en="Take back an own proposal.",
-            th="ถอนข้อเสนอขององค์กร",
-        ),
-    ),
     errors=ERRORS,
     parameters=Params,
     genesis=write_genesis,
     genesis_accounts=write_accounts,
+    hooks=(("members/suspending", suspending),),
     end_block=end_block,
 )

@@ -6,17 +6,9 @@ no trace, and its proposal stays open.
 
 from typing import Final
 
+from cccnode.city.members.accounts import open_account
 from cccnode.city.members.errors import PK_USED
-from cccnode.city.members.state import (
-    Account,
-    KeyRecord,
-    Kind,
-    Status,
-    account_exists,
-    read_key,
-    write_account,
-    write_key,
-)
+from cccnode.city.members.state import Account, Kind, Status, account_exists, read_key
 from cccnode.city.registry.errors import (
     FULL,
     IS_VALIDATOR,
@@ -212,9 +204,7 @@ def _admit(context: Context, change: AdmitOrganisation) -> None:
         organisation=name,
         since_ms=context.time_ms,
     )
-    write_account(state, account, record)
-    for row in change.keys:
-        write_key(state, row.key, KeyRecord(account, context.time_ms, None))
+    open_account(context, account, record)
     number = len(organisation_names(state))
     write_organisation(state, name, Organisation(number, change.pillar, Standing.ACTIVE, context.time_ms))
     write_organisation_account(state, name, account)

@@ -39,11 +39,13 @@ RECEIPT_SUBJECT: Final = ErrorSpec(3040, "registry/RECEIPT_SUBJECT", "The readin
 RECEIPT_STALE: Final = ErrorSpec(3041, "registry/RECEIPT_STALE", "The readiness receipt names a height that is too old, or no checkpoint.", "ใบรับรองความพร้อมอ้างความสูงที่เก่าเกินไปหรือไม่ใช่จุดตรวจสอบ", "Make a new receipt; registry_checkpoints lists the heights that may be named.", "สร้างใบรับรองใหม่ ดูความสูงที่ใช้ได้ที่ registry_checkpoints", retryable=True)
 RECEIPT_ROOT: Final = ErrorSpec(3042, "registry/RECEIPT_ROOT", "The candidate computed another state than this chain has at that height.", "ผู้สมัครคำนวณสถานะต่างจากเครือข่ายที่ความสูงนั้น", "The candidate's program or data is wrong: upgrade it, or let it catch up anew.", "โปรแกรมหรือข้อมูลของผู้สมัครผิด ให้อัปเกรดหรือดึงข้อมูลใหม่")
 
+RETIRED: Final = ErrorSpec(3043, "registry/RETIRED", "The founders' approvals are retired: the city's votes decide.", "การอนุมัติของผู้ก่อตั้งสิ้นสุดแล้ว เมืองเป็นผู้ลงมติ", "Make a proposal: `cccnode tx gov-propose`.", "เสนอเรื่องด้วย cccnode tx gov-propose")
+
 ERRORS: Final = (
     NOT_ORGANISATION, NOT_ACTIVE, UNKNOWN_ORGANISATION, NAME_TAKEN, FULL, THRESHOLD,
     CERTIFICATE, NODE_KNOWN, NODE_LIMIT, UNKNOWN_NODE, LAST_NODE,
     KEY_USED, WEAK_KEY, PROOF, NOT_VALIDATOR, IS_VALIDATOR, QUORUM_AT_RISK,
     UNKNOWN_PROPOSAL, PROPOSAL_EXPIRED, TOO_MANY_PROPOSALS, DUPLICATE_PROPOSAL, ALREADY_APPROVED, NOT_ELIGIBLE,
     NOT_PROPOSER, OUT_OF_BOUNDS,
-    RECEIPT_SUBJECT, RECEIPT_STALE, RECEIPT_ROOT,
+    RECEIPT_SUBJECT, RECEIPT_STALE, RECEIPT_ROOT, RETIRED,
 )

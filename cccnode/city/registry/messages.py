@@ -207,6 +207,44 @@ class RegistryApprove(Noun, tag=0x0307, frozen=True, array_like=True, gc=False):
     """For a new validator: the own node is linked with the candidate's, which is at the tip."""
 
 
+class RegistryAdmitOrganisation(Noun, tag=0x0309, frozen=True, array_like=True, gc=False):
+    """Take in a partner, as the city has decided."""
+
+    change: AdmitOrganisation
+
+
+class RegistryRemoveOrganisation(Noun, tag=0x030A, frozen=True, array_like=True, gc=False):
+    """Put a partner out, as the city has decided."""
+
+    change: RemoveOrganisation
+    flagged: bool
+    """As in a proposal of the organisations, likewise below."""
+
+
+class RegistryAdmitValidator(Noun, tag=0x030B, frozen=True, array_like=True, gc=False):
+    """Let an organisation validate, as the city has decided."""
+
+    change: AddValidator
+    flagged: bool
+
+
+class RegistryRemoveValidator(Noun, tag=0x030C, frozen=True, array_like=True, gc=False):
+    """Let an organisation validate no more, as the city has decided."""
+
+    change: RemoveValidator
+    flagged: bool
+
+
+class RegistrySet(Noun, tag=0x030D, frozen=True, array_like=True, gc=False):
+    """Set the times or bounds of the next epoch, or when changes pass, as the city has decided."""
+
+    change: SetTimers | SetLimits | SetPolicy
+
+
+class RegistryRetireFounders(Noun, tag=0x030E, frozen=True, array_like=True, gc=False):
+    """End the organisations' own approvals: from now on only the city's votes change the network."""
+
+
 class RegistryWithdraw(Noun, tag=0x0308, frozen=True, array_like=True, gc=False):
     """Take back a proposal of the own organisation."""
 

@@ -14,8 +14,8 @@ from cccnode.city.registry.messages import ChangeKind, Electorate, Policy
 from cccnode.city.registry.state import Standing, organisation_names, read_consensus_key, read_organisation
 from cccnode.codec import Noun
 from cccnode.ledger.state import Reader
+from cccnode.types.units import DAY_MS
 
-DAY_MS: Final = 86_400_000
 _MAJORITY: Final = f"more than 1/2 of organisations within {7 * DAY_MS} ms"
 _TWO_THIRDS: Final = f"at least 2/3 of validators within {7 * DAY_MS} ms"
 _SOON: Final = f"at least 2/3 of validators within {DAY_MS} ms"
@@ -31,12 +31,19 @@ class Params(Noun, frozen=True, array_like=True, gc=False):
     """What genesis may set: the policy of every kind of change."""
 
     admit_organisation: PolicyText = _MAJORITY
+    """When a partner is taken in.  The organisations change it by a proposal of their own, as the ones below."""
     remove_organisation: PolicyText = _MAJORITY
+    """When a partner is put out."""
     add_validator: PolicyText = _SOON
+    """When an organisation may validate."""
     remove_validator: PolicyText = _TWO_THIRDS
+    """When an organisation validates no more."""
     set_timers: PolicyText = _MAJORITY
+    """When the times of the next epoch change."""
     set_limits: PolicyText = _MAJORITY
+    """When the bounds of the next epoch change."""
     set_policy: PolicyText = _TWO_THIRDS
+    """When one of these lines changes."""
 
 
 def policies_of(params: Params) -> Mapping[ChangeKind, Policy]:

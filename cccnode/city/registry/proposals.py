@@ -15,6 +15,7 @@ from cccnode.city.registry.errors import (
     NOT_ELIGIBLE,
     NOT_PROPOSER,
     PROPOSAL_EXPIRED,
+    RETIRED,
     TOO_MANY_PROPOSALS,
     UNKNOWN_PROPOSAL,
 )
@@ -40,6 +41,7 @@ from cccnode.city.registry.state import (
     approvals,
     drop_proposal,
     first_expiry,
+    founders_retired,
     open_proposals,
     read_organisation,
     read_policy,
@@ -78,12 +80,14 @@ class Tally:
 
 def propose(context: Context, message: RegistryPropose) -> None:
     """Open a proposal; the proposer approves it."""
+    _check_founders(context)
     name = acting(context)
     settle(context, open_proposal(context, name, message.change, flagged=message.flagged))
 
 
 def approve(context: Context, message: RegistryApprove) -> None:
     """Approve a proposal, and carry it out if that is enough."""
+    _check_founders(context)
     name = acting(context)
     proposal = _open(context, message.proposal)
     tally = tally_of(context.state, proposal, len(current_members(context)))
@@ -95,6 +99,11 @@ def approve(context: Context, message: RegistryApprove) -> None:
     elif not tally.passed:
         raise fault(ALREADY_APPROVED, organisation=name, proposal=proposal.number)
     settle(context, proposal)
+
+
+def _check_founders(context: Context) -> None:
+    if founders_retired(context.state):
+        raise fault(RETIRED)
 
 
 def withdraw(context: Context, message: RegistryWithdraw) -> None:
@@ -113,6 +122,8 @@ def accuse(context: Context, account: bytes, accused: str) -> int | None:
 
     Returns the proposal's number, or None where none was opened: no organisation, nothing to remove, or no room.
     """
+    if founders_retired(context.state):
+        return None
     name = organisation_of(context.state, account)
     record = None if name is None else read_organisation(context.state, name)
     if name is None or record is None or record.standing is not Standing.ACTIVE:

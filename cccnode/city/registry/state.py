@@ -11,6 +11,7 @@ r/<name>        <node key>        NodeRecord: unregistered, but trusted until th
 retiring        <name>            True: the organisations that have such nodes
 vk/<key>        ""                name: whose consensus key this is or was
 epoch           limits, timers, features: what the next epoch record takes over
+epoch           retired: True once only the city's votes change the network
                 changes           how often anything changed that the next epoch record reads
 policy          <kind u8>         Policy
 registry        next              number of the next proposal
@@ -462,3 +463,13 @@ def _slot(height: int) -> bytes:
 
 def _wide(number: int) -> bytes:
     return number.to_bytes(_WIDE, "big")
+
+
+def founders_retired(state: Reader) -> bool:
+    """Whether only the city's votes change the network."""
+    return state.get(EPOCH, b"retired", bool) or False
+
+
+def retire_founders(state: Overlay) -> None:
+    """From now on."""
+    state.put(EPOCH, b"retired", True)

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from cccnode.codec import Noun
-from cccnode.ledger.module import Context, Message, Module, Query, Verb
+from cccnode.ledger.module import Context, Message, Module, Query
 from cccnode.ledger.parameters import parameters
 from cccnode.ledger.registry import GenesisDocument
 from cccnode.ledger.state import Overlay, Reader
@@ -76,18 +76,19 @@ def _end_block(context: Context) -> None:
 MODULE: Final = Module(
     number=NUMBER,
     name="counter",
-    messages=(Message(kind=CountRaise, handle=_raise, weight=lambda message: message.by, en="Raise.", th="เพิ่มตัวนับ"),),
-    queries=(Query(method="counter_get", params=CountParams, result=Count, answer=_count, en="How far.", th="ค่าตัวนับ"),),
-    verbs=(
-        Verb(
-            name="count",
+    messages=(
+        Message(
             kind=CountRaise,
+            handle=_raise,
+            weight=lambda message: message.by,
+            verb="count",
             positional=("name",),
             defaults=(("by", 1),),
             en="Raise a counter.",
             th="เพิ่มตัวนับ",
         ),
     ),
+    queries=(Query(method="counter_get", params=CountParams, result=Count, answer=_count, en="How far.", th="ค่าตัวนับ"),),
     errors=(TOO_HIGH,),
     accounts=("counter",),
     parameters=Params,

@@ -53,7 +53,7 @@ def test_dispatch_genesis_and_end_of_block() -> None:
 
     assert (0, TOO_HIGH.code, 0) == outcome.codes
     assert (("counter", "raised", city.account(0), "visits", 6),) == receipts(outcome)[0].events
-    assert ("counter", "block", 1) == receipts(outcome)[-1].events[-1]
+    assert ("counter", "block", 1) in receipts(outcome)[-1].events
     assert TOO_HIGH is GROWN.errors[200_001]
 
 

@@ -21,10 +21,12 @@ from cccnode.city.registry.messages import (
     SetPolicy,
     SetTimers,
 )
-from cccnode.city.registry.policies import DAY_MS, needed, passes
+from cccnode.city.registry.policies import needed, passes
 from cccnode.city.registry.proposals import EXPIRED_PER_BLOCK_MAX, OPEN_MAX, OPEN_PER_ORGANISATION_MAX
 from cccnode.city.registry.state import Decision, Ending, first_expiry
+from cccnode.ledger.state import module_account
 from cccnode.types.readiness import rotation_bytes
+from cccnode.types.units import DAY_MS
 from cccnode.types.validators import Timers
 from tests.city.registry.town import Town
 
@@ -282,9 +284,9 @@ def test_nothing_remains_of_a_refused_change() -> None:
 
     assert errors.KEY_USED.name == town.events[-1][3]
     changed = {group for group, items in town.state.groups.items() if before.get(group) != items}
-    paid = {b"b/" + town.accounts["org-03"], b"b/" + fees.TREASURY}
+    paid = {b"b/" + town.accounts["org-03"], b"b/" + fees.TREASURY, b"b/" + module_account("rewards")}
     assert paid < changed
-    assert {b"approval", b"led"} == {group.split(b"/")[0] for group in changed - paid}
+    assert {b"approval", b"days", b"led", b"sv"} == {group.split(b"/")[0] for group in changed - paid}
 
 
 # -- policies --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,11 @@
+"""The module's parameters, out of the genesis document."""
+
+from cccnode.city.market.state import Params
+from cccnode.ledger.parameters import parameters, write_parameters
+from cccnode.ledger.state import Overlay
+from genesis.document import Genesis
+
+
+def write_genesis(state: Overlay, genesis: Genesis) -> None:
+    """Set them."""
+    write_parameters(state, "market", parameters(genesis.parameters, "market", Params))

@@ -1,0 +1,1 @@
+"""One week in a city, from its genesis to Sunday night: what people do, and what must be true every evening."""
