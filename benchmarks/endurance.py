@@ -90,6 +90,13 @@ class Phases:
         """What went on at a moment; None: nothing that has a name."""
         return next((name for name, begin, end in self.spans if begin <= at <= end), None)
 
+    def lasted(self) -> dict[str, float]:
+        """Seconds that each thing went on, those after the load too, when no probe can tell how it disturbed."""
+        spent: dict[str, float] = {}
+        for name, begin, end in self.spans:
+            spent[name] = round(spent.get(name, 0.0) + end - begin, 1)
+        return spent
+
     async def during(self, name: str, work: Awaitable[bool]) -> bool:
         """Note how long something went on; False: it did not take place."""
         begun = time.monotonic()
@@ -256,6 +263,7 @@ class _Endurance:
             "keep": options.keep,
             "finality_ms": finality,
             "p99_against_quiet": _against_quiet(finality),
+            "lasted_s": self._phases.lasted(),
             "disk": disk,
             "rss_mb": _quarters([sample.rss_mb for sample in samples]),
             "rss_without_files_mb": _quarters([_unfiled(sample) for sample in samples]),

@@ -279,7 +279,8 @@ def test_endurance_small(tmp_path: Path, capsys: pytest.CaptureFixture[str], mon
     assert code == 0
     assert result["every_acknowledged_executed_once"]
     assert result["roots_equal"]
-    assert {"quiet", "snapshot"} <= result["finality_ms"].keys()
+    assert "quiet" in result["finality_ms"]
+    assert {"quiet", "snapshot", "backup"} <= result["lasted_s"].keys(), "a busy machine does them after the load"
     assert len(result["rss_mb"]["first_quarter"]) == len(result["open_files"]["last_quarter"]) == 4
     assert "RSS" in picture.read_text(encoding="utf-8")
 
