@@ -109,3 +109,12 @@ def _leads(path: Path, link: str) -> bool:
 def _anchor(title: str) -> str:
     """The name that a heading gets where Markdown is rendered."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_every_attack_names_its_tests() -> None:
+    """A test that docs/en/economic-attacks.md names exists."""
+    named = set(re.findall(r"`(test_\w+)`", text(Path("docs/en/economic-attacks.md"))))
+    written = {name for path in files(".py") for name in re.findall(r"def (test_\w+)\(", text(path))}
+
+    assert named
+    nothing(named - written)
