@@ -287,4 +287,4 @@ def _wide(number: int) -> bytes:
 
 def _place(prefix: bytes, lot: int, index: int) -> tuple[bytes, bytes]:
     page, item = divmod(index, GROUP_ITEMS_MAX)
-    return prefix + _wide(lot) + page.to_bytes(4, "big"), bytes([item])
+    return prefix + _wide(lot) + page.to_bytes(8, "big"), bytes([item])

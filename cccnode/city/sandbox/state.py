@@ -247,4 +247,4 @@ def _voice(action: Action) -> bytes:
 
 def _place(prefix: bytes, number: int, index: int) -> tuple[bytes, bytes]:
     page, item = divmod(index, GROUP_ITEMS_MAX)
-    return prefix + _wide(number) + page.to_bytes(4, "big"), bytes([item])
+    return prefix + _wide(number) + page.to_bytes(8, "big"), bytes([item])

@@ -261,7 +261,8 @@ def test_correct(fair: Fair, lot: int) -> None:
     assert "provenance/CORRECTED" == fair.do("farmer-1", PrvCorrect(lot, 2, Reason.DID_NOT_OCCUR, None))
     assert "provenance/NOT_SIGNER" == fair.do("farmer-2", PrvCorrect(lot, 4, Reason.DID_NOT_OCCUR, None))
     fair.good("auditor-1", PrvCorrect(lot, 4, Reason.DID_NOT_OCCUR, None))
-    for number in (0, 9):
+    for number in (0, 9, 2**40 + 1, 2**63 - 1):
+        assert () == fair.ask("prv_trace", lot, max(number, 9)).events
         assert "provenance/UNKNOWN_EVENT" == fair.do("farmer-1", PrvCorrect(lot, number, Reason.DID_NOT_OCCUR, None))
     late = seen(fair, fair.now + DAY_MS)
     assert "provenance/TIME" == fair.do("farmer-1", PrvCorrect(lot, 1, Reason.INCORRECT_DATA, late))

@@ -358,3 +358,4 @@ def test_queries(running: Lab) -> None:
     assert TERMS == running.ask("sandbox_participant", 1, running.address("farmer-1")).terms
     audit = running.ask("sandbox_audit", 1, 1, 2)
     assert [running.address(name) for name in PARTICIPANTS[1:3]] == [part.account for part in audit.participants]
+    assert () == running.ask("sandbox_audit", 1, 2**63 - 1, 2).participants
