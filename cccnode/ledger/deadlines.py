@@ -7,15 +7,15 @@ deadline.  Entries come out by time, and those of the same millisecond in the or
 dl/<queue>              ""       First: the earliest time in the queue
 dl/<queue>/<prefix>     <byte>   True: some time begins with the prefix and this byte (0 to 5 of 6 bytes, big-endian)
 dl/<queue>/<time>       ""       Counts of that millisecond
-dl/<queue>/<time><n>    <byte>   an entry: 256 a page, n in 4 bytes
+dl/<queue>/<time><n>    <byte>   an entry: 256 a page, n in 8 bytes
 """
 
 from collections.abc import Iterator
 from typing import Final
 
 from cccnode.codec import Noun
+from cccnode.ledger.pages import place
 from cccnode.ledger.state import Overlay, Reader, Scan
-from cccnode.types.limits import GROUP_ITEMS_MAX
 from cccnode.types.scalars import Millis
 
 DUE_PER_BLOCK_MAX: Final = 256
@@ -23,6 +23,7 @@ DUE_PER_BLOCK_MAX: Final = 256
 _GROUP: Final = b"dl/"
 _ONLY: Final = b""
 _BYTES: Final = 6
+_PAGE_BYTES: Final = 8
 LATEST_MS: Final = (1 << 8 * _BYTES) - 1
 """The year 10889."""
 
@@ -55,8 +56,7 @@ def schedule(state: Overlay, queue: str, time_ms: int, entry: bytes) -> None:
         first = state.get(_head(queue), _ONLY, First)
         if first is None or time_ms < first.time_ms:
             state.put(_head(queue), _ONLY, First(min(time_ms, LATEST_MS)))
-    page, place = divmod(counts.entered, GROUP_ITEMS_MAX)
-    state.put(_page(bucket, page), bytes([place]), entry)
+    state.put(*place(bucket, counts.entered), entry)
     state.put(bucket, _ONLY, Counts(counts.entered + 1, counts.taken))
 
 
@@ -82,7 +82,7 @@ def entries(scan: Scan, queue: str) -> Iterator[tuple[int, bytes]]:
     """Everything that waits in a queue, by time: (time, entry).  For invariants and audits."""
     root = _root(queue)
     for group in scan.groups(root):
-        if len(group) == len(root) + _BYTES + 4:
+        if len(group) == len(root) + _BYTES + _PAGE_BYTES:
             time_ms = int.from_bytes(group[len(root) : len(root) + _BYTES], "big")
             for entry in scan.group(group, bytes).values():
                 yield time_ms, entry
@@ -93,10 +93,10 @@ def _take(state: Overlay, queue: str, time_ms: int) -> bytes:
     bucket = _root(queue) + time_ms.to_bytes(_BYTES, "big")
     counts = state.get(bucket, _ONLY, Counts)
     assert counts is not None, "a queue begins where it has entries"
-    page, place = divmod(counts.taken, GROUP_ITEMS_MAX)
-    entry = state.get(_page(bucket, page), bytes([place]), bytes)
+    group, item = place(bucket, counts.taken)
+    entry = state.get(group, item, bytes)
     assert entry is not None, "what went in is there until it is taken"
-    state.put(_page(bucket, page), bytes([place]), None)
+    state.put(group, item, None)
     if counts.taken + 1 < counts.entered:
         state.put(bucket, _ONLY, Counts(counts.entered, counts.taken + 1))
     else:
@@ -129,7 +129,3 @@ def _head(queue: str) -> bytes:
 
 def _root(queue: str) -> bytes:
     return _GROUP + queue.encode() + b"/"
-
-
-def _page(bucket: bytes, number: int) -> bytes:
-    return bucket + number.to_bytes(4, "big")

@@ -26,6 +26,7 @@ from msgspec import Meta
 
 from cccnode.city.gov.messages import MESSAGES_MAX, Choice, Kind, Packed, Space
 from cccnode.codec import Noun
+from cccnode.ledger.pages import wide
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.policies import Policy
 from cccnode.ledger.state import Overlay, Reader, Scan
@@ -253,17 +254,17 @@ def set_roots(state: Overlay, total: int) -> None:
 
 def read_proposal(state: Reader, number: int) -> Proposal | None:
     """A proposal, or None."""
-    return state.get(_PROPOSAL + number.to_bytes(8, "big"), _ONLY, Proposal)
+    return state.get(_PROPOSAL + wide(number), _ONLY, Proposal)
 
 
 def write_proposal(state: Overlay, proposal: Proposal) -> None:
     """Set it."""
-    state.put(_PROPOSAL + proposal.number.to_bytes(8, "big"), _ONLY, proposal)
+    state.put(_PROPOSAL + wide(proposal.number), _ONLY, proposal)
 
 
 def read_messages(state: Reader, proposal: Proposal) -> tuple[Packed, ...]:
     """What it carries."""
-    group = _PROPOSAL + proposal.number.to_bytes(8, "big")
+    group = _PROPOSAL + wide(proposal.number)
     found = (state.get(group, b"m" + bytes([place]), bytes) for place in range(min(proposal.messages, MESSAGES_MAX)))
     return tuple(raw for raw in found if raw is not None)
 
@@ -271,11 +272,11 @@ def read_messages(state: Reader, proposal: Proposal) -> tuple[Packed, ...]:
 def write_messages(state: Overlay, number: int, messages: tuple[Packed, ...]) -> None:
     """Keep them."""
     for place, raw in enumerate(messages):
-        state.put(_PROPOSAL + number.to_bytes(8, "big"), b"m" + bytes([place]), raw)
+        state.put(_PROPOSAL + wide(number), b"m" + bytes([place]), raw)
 
 
 def _ballot(number: int, account: bytes) -> bytes:
-    return _VOTE + number.to_bytes(8, "big") + account
+    return _VOTE + wide(number) + account
 
 
 def read_ballot(state: Reader, number: int, account: bytes) -> Ballot | None:
@@ -336,7 +337,7 @@ def saved_standings(state: Reader, account: bytes) -> dict[int, Standing]:
 
 def set_saved(state: Overlay, account: bytes, snapshot: int, standing: Standing | None) -> None:
     """Save a standing, or forget it."""
-    state.put(_STANDING + account, snapshot.to_bytes(8, "big"), standing)
+    state.put(_STANDING + account, wide(snapshot), standing)
 
 
 def settings(state: Reader) -> tuple[Setting, ...]:
@@ -359,7 +360,7 @@ def all_proposals(state: Scan) -> Iterator[Proposal]:
 
 def all_votes(state: Scan, number: int) -> Iterator[tuple[bytes, Ballot]]:
     """Every ballot of a proposal, by account."""
-    prefix = _VOTE + number.to_bytes(8, "big")
+    prefix = _VOTE + wide(number)
     for group in state.groups(prefix):
         account = group[len(prefix) :]
         vote = read_ballot(state, number, account)

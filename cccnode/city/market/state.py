@@ -19,6 +19,7 @@ from msgspec import Meta
 from cccnode.city.market.messages import CARRIERS_MAX, Bps, Ruling, Waiting
 from cccnode.city.provenance.words import Commodity, Geo, LotId, Quantity, Whole
 from cccnode.codec import Noun
+from cccnode.ledger.pages import wide
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.state import Overlay, Reader, module_account
 from cccnode.types.scalars import U8, U63, AccountId, Amount, AssetId, Hash, Millis
@@ -214,22 +215,22 @@ def last_number(state: Reader, what: str) -> int:
 
 def read_listing(state: Reader, listing: int) -> Listing | None:
     """A listing, or None."""
-    return state.get(LISTINGS + _wide(listing), _ONLY, Listing)
+    return state.get(LISTINGS + wide(listing), _ONLY, Listing)
 
 
 def write_listing(state: Overlay, listing: Listing) -> None:
     """Set a listing."""
-    state.put(LISTINGS + _wide(listing.id), _ONLY, listing)
+    state.put(LISTINGS + wide(listing.id), _ONLY, listing)
 
 
 def read_order(state: Reader, order: int) -> Order | None:
     """An order, or None."""
-    return state.get(ORDERS + _wide(order), _ONLY, Order)
+    return state.get(ORDERS + wide(order), _ONLY, Order)
 
 
 def write_order(state: Overlay, order: Order) -> None:
     """Set an order."""
-    state.put(ORDERS + _wide(order.id), _ONLY, order)
+    state.put(ORDERS + wide(order.id), _ONLY, order)
 
 
 def parties(order: Order) -> tuple[bytes, ...]:
@@ -251,12 +252,12 @@ def count_open(state: Overlay, order: Order, by: int) -> None:
 
 def read_dispute(state: Reader, order: int) -> Dispute | None:
     """The dispute about an order, or None."""
-    return state.get(ORDERS + _wide(order), _DISPUTE, Dispute)
+    return state.get(ORDERS + wide(order), _DISPUTE, Dispute)
 
 
 def write_dispute(state: Overlay, dispute: Dispute) -> None:
     """Set the dispute about an order."""
-    state.put(ORDERS + _wide(dispute.order), _DISPUTE, dispute)
+    state.put(ORDERS + wide(dispute.order), _DISPUTE, dispute)
 
 
 def read_day(state: Reader, commodity: str, asset: str, day: int) -> Turnover:
@@ -281,8 +282,4 @@ def read_params(state: Reader) -> Params:
 
 def order_group(order: int) -> bytes:
     """The group whose proof shows an order and its dispute."""
-    return ORDERS + _wide(order)
-
-
-def _wide(number: int) -> bytes:
-    return number.to_bytes(8, "big")
+    return ORDERS + wide(order)

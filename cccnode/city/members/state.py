@@ -40,10 +40,10 @@ from cccnode.city.members.messages import (
     WeightedKey,
 )
 from cccnode.codec import Noun
+from cccnode.ledger.pages import place, wide
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.policies import Policy
 from cccnode.ledger.state import Overlay, Reader, Scan
-from cccnode.types.limits import GROUP_ITEMS_MAX
 from cccnode.types.scalars import U8, U16, U32, U63, AccountId, Hash, Millis, Name, PublicKey
 from cccnode.types.units import DAY_MS, YEAR_MS
 
@@ -69,8 +69,6 @@ _SPONSORED: Final = b"sponsored"
 _PAST_COUNT: Final = b"past"
 _ONLY: Final = b""
 """Item name of a group that holds one record."""
-_VERSION_BYTES: Final = 4
-_PAGE_BYTES: Final = 2
 
 QUOTA_MS: Final = 30 * DAY_MS
 """Over what time a sponsor's newcomers are counted."""
@@ -405,8 +403,7 @@ def write_approval(state: Overlay, subject: str, account: bytes, approver: bytes
 def add_application(state: Overlay, account: bytes) -> None:
     """List an application that waits."""
     number = state.get(_COUNTS, _APPLIED, int) or 0
-    page, place = divmod(number, GROUP_ITEMS_MAX)
-    state.put(_APPLICATIONS + page.to_bytes(_VERSION_BYTES, "big"), bytes((place,)), account)
+    state.put(*place(_APPLICATIONS, number), account)
     state.put(_COUNTS, _APPLIED, number + 1)
     state.put(_ACCOUNT + account, _APPLICATION, number)
 
@@ -415,14 +412,13 @@ def drop_application(state: Overlay, account: bytes) -> None:
     """Take an application off the list."""
     number = state.get(_ACCOUNT + account, _APPLICATION, int)
     assert number is not None, "whoever is pending has applied"
-    page, place = divmod(number, GROUP_ITEMS_MAX)
-    state.put(_APPLICATIONS + page.to_bytes(_VERSION_BYTES, "big"), bytes((place,)), None)
+    state.put(*place(_APPLICATIONS, number), None)
     state.put(_ACCOUNT + account, _APPLICATION, None)
 
 
 def applications(state: Reader, page: int) -> tuple[bytes, ...]:
     """Accounts whose application waits, 256 numbers a page."""
-    return tuple(state.group(_APPLICATIONS + page.to_bytes(_VERSION_BYTES, "big"), bytes).values())
+    return tuple(state.group(_APPLICATIONS + wide(page), bytes).values())
 
 
 def applications_so_far(state: Reader) -> int:
@@ -432,12 +428,12 @@ def applications_so_far(state: Reader) -> int:
 
 def read_charter(state: Reader, version: int) -> bytes | None:
     """Hash of the text of a charter, or None."""
-    return state.get(_CHARTER + version.to_bytes(_VERSION_BYTES, "big"), _ONLY, bytes)
+    return state.get(_CHARTER + wide(version), _ONLY, bytes)
 
 
 def write_charter(state: Overlay, version: int, text_hash: bytes) -> None:
     """Set the hash of the text of a charter."""
-    state.put(_CHARTER + version.to_bytes(_VERSION_BYTES, "big"), _ONLY, text_hash)
+    state.put(_CHARTER + wide(version), _ONLY, text_hash)
 
 
 def active_count(state: Reader, kind: Kind, pillar: Pillar) -> int:
@@ -462,15 +458,13 @@ def write_founded(state: Overlay, time_ms: int) -> None:
 
 def past_keys(state: Reader, account: bytes, page: int) -> tuple[bytes, ...]:
     """Revoked keys of an account, 256 a page, oldest first."""
-    group = _PAST + account + page.to_bytes(_PAGE_BYTES, "big")
-    return tuple(state.group(group, bytes).values())
+    return tuple(state.group(_PAST + account + wide(page), bytes).values())
 
 
 def add_past_key(state: Overlay, account: bytes, key: bytes) -> None:
     """Keep a key that was revoked."""
     number = state.get(_ACCOUNT + account, _PAST_COUNT, int) or 0
-    page, place = divmod(number, GROUP_ITEMS_MAX)
-    state.put(_PAST + account + page.to_bytes(_PAGE_BYTES, "big"), bytes((place,)), key)
+    state.put(*place(_PAST + account, number), key)
     state.put(_ACCOUNT + account, _PAST_COUNT, number + 1)
 
 

@@ -36,9 +36,9 @@ from cccnode.city.provenance.words import (
 )
 from cccnode.codec import Noun, encode
 from cccnode.crypto.hashing import tagged
+from cccnode.ledger.pages import place, wide
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.state import Overlay, Reader
-from cccnode.types.limits import GROUP_ITEMS_MAX
 from cccnode.types.scalars import U63, AccountId, Amount, Hash, Millis
 
 _COUNTERS: Final = b"prv"
@@ -198,22 +198,22 @@ def last_number(state: Reader, what: str) -> int:
 
 def read_lot(state: Reader, lot: int) -> Lot | None:
     """A lot, or None."""
-    return state.get(_LOT + _wide(lot), _ONLY, Lot)
+    return state.get(_LOT + wide(lot), _ONLY, Lot)
 
 
 def write_lot(state: Overlay, lot: Lot) -> None:
     """Set a lot."""
-    state.put(_LOT + _wide(lot.id), _ONLY, lot)
+    state.put(_LOT + wide(lot.id), _ONLY, lot)
 
 
 def read_offer(state: Reader, lot: int) -> Offer | None:
     """The offer of a lot, or None; it may be past its time."""
-    return state.get(_LOT + _wide(lot), _OFFER, Offer)
+    return state.get(_LOT + wide(lot), _OFFER, Offer)
 
 
 def write_offer(state: Overlay, lot: int, offer: Offer | None) -> None:
     """Set or drop the offer of a lot."""
-    state.put(_LOT + _wide(lot), _OFFER, offer)
+    state.put(_LOT + wide(lot), _OFFER, offer)
 
 
 def event_id(event: Event) -> bytes:
@@ -223,12 +223,12 @@ def event_id(event: Event) -> bytes:
 
 def read_event(state: Reader, lot: int, number: int) -> Event | None:
     """An event of a lot by its number, or None."""
-    return state.get(*_place(_EVENT, lot, number - 1), Event) if number else None
+    return state.get(*place(_EVENT + wide(lot), number - 1), Event) if number else None
 
 
 def write_event(state: Overlay, event: Event) -> None:
     """Add an event; there is none of its number yet (PRV-4)."""
-    state.put(*_place(_EVENT, event.lot, event.number - 1), event)
+    state.put(*place(_EVENT + wide(event.lot), event.number - 1), event)
 
 
 def read_events(state: Reader, lot: int, after: int, limit: int) -> tuple[Event, ...]:
@@ -239,23 +239,23 @@ def read_events(state: Reader, lot: int, after: int, limit: int) -> tuple[Event,
 
 def corrected_by(state: Reader, lot: int, number: int) -> int:
     """Number of the event that declared this one wrong; 0 if none did."""
-    return state.get(*_place(_FIX, lot, number - 1), int) or 0
+    return state.get(*place(_FIX + wide(lot), number - 1), int) or 0
 
 
 def write_corrected(state: Overlay, lot: int, number: int, by: int) -> None:
     """Note that an event was declared wrong."""
-    state.put(*_place(_FIX, lot, number - 1), by)
+    state.put(*place(_FIX + wide(lot), number - 1), by)
 
 
 def write_child(state: Overlay, lot: int, index: int, child: int) -> None:
     """Note a lot that was made of this one."""
-    state.put(*_place(_CHILD, lot, index), child)
+    state.put(*place(_CHILD + wide(lot), index), child)
 
 
 def read_children(state: Reader, lot: int, first: int, limit: int) -> Iterator[int]:
     """Lots that were made of this one, from an index on."""
     for index in range(first, first + limit):
-        child = state.get(*_place(_CHILD, lot, index), int)
+        child = state.get(*place(_CHILD + wide(lot), index), int)
         if child is None:
             return
         yield child
@@ -263,12 +263,12 @@ def read_children(state: Reader, lot: int, first: int, limit: int) -> Iterator[i
 
 def read_trip(state: Reader, trip: int) -> Trip | None:
     """A trip, or None."""
-    return state.get(_TRIP + _wide(trip), _ONLY, Trip)
+    return state.get(_TRIP + wide(trip), _ONLY, Trip)
 
 
 def write_trip(state: Overlay, trip: Trip) -> None:
     """Set a trip."""
-    state.put(_TRIP + _wide(trip.id), _ONLY, trip)
+    state.put(_TRIP + wide(trip.id), _ONLY, trip)
 
 
 def read_params(state: Reader) -> Params:
@@ -278,13 +278,4 @@ def read_params(state: Reader) -> Params:
 
 def lot_group(lot: int) -> bytes:
     """The group whose proof shows a lot and its offer."""
-    return _LOT + _wide(lot)
-
-
-def _wide(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
-def _place(prefix: bytes, lot: int, index: int) -> tuple[bytes, bytes]:
-    page, item = divmod(index, GROUP_ITEMS_MAX)
-    return prefix + _wide(lot) + page.to_bytes(8, "big"), bytes([item])
+    return _LOT + wide(lot)

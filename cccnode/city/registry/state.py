@@ -32,6 +32,7 @@ from typing import Final
 from cccnode.city.members.state import Pillar
 from cccnode.city.registry.messages import Addresses, Certificate, Change, ChangeKind, Policy
 from cccnode.codec import Noun
+from cccnode.ledger.pages import wide
 from cccnode.ledger.state import Overlay, Reader
 from cccnode.types.scalars import U16, U63, Hash, Height, Millis, Name, PublicKey
 from cccnode.types.validators import Limits, Timers
@@ -60,7 +61,6 @@ _CONSENSUS_KEY: Final = b"v"
 _FLAG: Final = b"f"
 _CHANGES: Final = b"changes"
 _NUMBER_BYTES: Final = 2
-_WIDE: Final = 8
 """Bytes of a proposal's number or of an epoch in a key."""
 
 DECISIONS_KEPT: Final = 64
@@ -360,12 +360,12 @@ def open_proposals(state: Reader) -> dict[int, OpenProposal]:
 
 def read_proposal(state: Reader, number: int) -> Proposal | None:
     """An open proposal, or None."""
-    return state.get(_PROPOSAL + _wide(number), _ONLY, Proposal)
+    return state.get(_PROPOSAL + wide(number), _ONLY, Proposal)
 
 
 def write_proposal(state: Overlay, proposal: Proposal, digest: bytes) -> None:
     """Open a proposal."""
-    item = _wide(proposal.number)
+    item = wide(proposal.number)
     state.put(_PROPOSAL + item, _ONLY, proposal)
     state.put(_OPEN, item, OpenProposal(proposal.expires_ms, proposal.proposer, digest))
     due = first_expiry(state)
@@ -375,7 +375,7 @@ def write_proposal(state: Overlay, proposal: Proposal, digest: bytes) -> None:
 
 def drop_proposal(state: Overlay, number: int, decision: Decision) -> None:
     """Close a proposal: its content and approvals go, its decision stays among the last ones."""
-    item = _wide(number)
+    item = wide(number)
     for name in approvals(state, number):
         state.put(_APPROVALS + item, name.encode(), None)
     state.put(_PROPOSAL + item, _ONLY, None)
@@ -400,12 +400,12 @@ def write_first_expiry(state: Overlay, time_ms: int | None) -> None:
 
 def approvals(state: Reader, number: int) -> dict[str, Approval]:
     """Who approved an open proposal, by name."""
-    return {item.decode(): row for item, row in state.group(_APPROVALS + _wide(number), Approval).items()}
+    return {item.decode(): row for item, row in state.group(_APPROVALS + wide(number), Approval).items()}
 
 
 def write_approval(state: Overlay, number: int, name: str, approval: Approval) -> None:
     """Set one organisation's word."""
-    state.put(_APPROVALS + _wide(number), name.encode(), approval)
+    state.put(_APPROVALS + wide(number), name.encode(), approval)
 
 
 # -- what blocks tell ------------------------------------------------------------------------------------------------
@@ -418,17 +418,17 @@ def newest_epoch(state: Reader) -> int | None:
 
 def epoch_members(state: Reader, epoch: int) -> EpochMembers | None:
     """Who validated in an epoch, or None where no block of it was executed."""
-    return state.get(_MEMBERS + _wide(epoch), _ONLY, EpochMembers)
+    return state.get(_MEMBERS + wide(epoch), _ONLY, EpochMembers)
 
 
 def epoch_known(state: Reader, epoch: int) -> bool:
     """Whether the members of an epoch are written down; cheaper than reading them."""
-    return state.has(_MEMBERS + _wide(epoch), _ONLY)
+    return state.has(_MEMBERS + wide(epoch), _ONLY)
 
 
 def write_epoch_members(state: Overlay, epoch: int, members: EpochMembers) -> None:
     """Write down who validates in the newest epoch."""
-    state.put(_MEMBERS + _wide(epoch), _ONLY, members)
+    state.put(_MEMBERS + wide(epoch), _ONLY, members)
     state.put(_REGISTRY, b"epoch", epoch)
 
 
@@ -459,10 +459,6 @@ def write_checkpoint(state: Overlay, checkpoint: Checkpoint) -> None:
 
 def _slot(height: int) -> bytes:
     return bytes([height // CHECKPOINT_HEIGHTS % CHECKPOINTS_KEPT])
-
-
-def _wide(number: int) -> bytes:
-    return number.to_bytes(_WIDE, "big")
 
 
 def founders_retired(state: Reader) -> bool:

@@ -19,9 +19,9 @@ from msgspec import Meta
 
 from cccnode.city.sandbox.messages import AREAS_MAX, ASSETS_MAX, REGULATORS_MAX, Area, AssetLimit, Scope
 from cccnode.codec import Noun
+from cccnode.ledger.pages import place, wide
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.state import Overlay, Reader
-from cccnode.types.limits import GROUP_ITEMS_MAX
 from cccnode.types.privacy import PublicText
 from cccnode.types.scalars import U32, U63, AccountId, Amount, AssetId, Hash, Millis, Name
 
@@ -174,62 +174,62 @@ def last_number(state: Reader) -> int:
 
 def read_experiment(state: Reader, number: int) -> Experiment | None:
     """An experiment, or None."""
-    return state.get(EXPERIMENTS + _wide(number), _ONLY, Experiment)
+    return state.get(EXPERIMENTS + wide(number), _ONLY, Experiment)
 
 
 def write_experiment(state: Overlay, experiment: Experiment) -> None:
     """Set an experiment."""
-    state.put(EXPERIMENTS + _wide(experiment.id), _ONLY, experiment)
+    state.put(EXPERIMENTS + wide(experiment.id), _ONLY, experiment)
 
 
 def read_usage(state: Reader, number: int) -> Usage:
     """How far an experiment has gone."""
-    return state.get(EXPERIMENTS + _wide(number), _USE, Usage) or Usage()
+    return state.get(EXPERIMENTS + wide(number), _USE, Usage) or Usage()
 
 
 def write_usage(state: Overlay, number: int, usage: Usage) -> None:
     """Set how far it has gone."""
-    state.put(EXPERIMENTS + _wide(number), _USE, usage)
+    state.put(EXPERIMENTS + wide(number), _USE, usage)
 
 
 def read_voices(state: Reader, number: int, action: Action) -> tuple[Voice, ...]:
     """Who spoke for an action since the status changed."""
-    return state.get(EXPERIMENTS + _wide(number), _voice(action), tuple[Voice, ...]) or ()
+    return state.get(EXPERIMENTS + wide(number), _voice(action), tuple[Voice, ...]) or ()
 
 
 def write_voices(state: Overlay, number: int, action: Action, voices: tuple[Voice, ...]) -> None:
     """Set who spoke for it; nobody leaves no trace."""
-    state.put(EXPERIMENTS + _wide(number), _voice(action), voices or None)
+    state.put(EXPERIMENTS + wide(number), _voice(action), voices or None)
 
 
 def read_participant(state: Reader, number: int, account: bytes) -> Participant | None:
     """What is known of an account in an experiment, or None if it never joined."""
-    return state.get(PARTICIPANTS + _wide(number) + account, _ONLY, Participant)
+    return state.get(PARTICIPANTS + wide(number) + account, _ONLY, Participant)
 
 
 def write_participant(state: Overlay, number: int, account: bytes, participant: Participant) -> None:
     """Set what is known of an account."""
-    state.put(PARTICIPANTS + _wide(number) + account, _ONLY, participant)
+    state.put(PARTICIPANTS + wide(number) + account, _ONLY, participant)
 
 
 def read_joined(state: Reader, number: int, index: int) -> bytes | None:
     """The account that joined as number `index`, counted from 0."""
-    return state.get(*_place(_LIST, number, index), bytes)
+    return state.get(*place(_LIST + wide(number), index), bytes)
 
 
 def write_joined(state: Overlay, number: int, index: int, account: bytes) -> None:
     """Note an account that joined for the first time."""
-    state.put(*_place(_LIST, number, index), account)
+    state.put(*place(_LIST + wide(number), index), account)
 
 
 def read_report(state: Reader, number: int, index: int) -> OwnerReport | None:
     """A report, counted from 0."""
-    return state.get(*_place(_REPORT, number, index), OwnerReport)
+    return state.get(*place(_REPORT + wide(number), index), OwnerReport)
 
 
 def write_report(state: Overlay, number: int, index: int, report: OwnerReport) -> None:
     """Note a report."""
-    state.put(*_place(_REPORT, number, index), report)
+    state.put(*place(_REPORT + wide(number), index), report)
 
 
 def read_params(state: Reader) -> Params:
@@ -237,14 +237,5 @@ def read_params(state: Reader) -> Params:
     return read_parameters(state, "sandbox", Params)
 
 
-def _wide(number: int) -> bytes:
-    return number.to_bytes(8, "big")
-
-
 def _voice(action: Action) -> bytes:
     return b"v" + bytes([action])
-
-
-def _place(prefix: bytes, number: int, index: int) -> tuple[bytes, bytes]:
-    page, item = divmod(index, GROUP_ITEMS_MAX)
-    return prefix + _wide(number) + page.to_bytes(8, "big"), bytes([item])

@@ -20,9 +20,9 @@ from msgspec import Meta
 
 from cccnode.city.staking.messages import CommissionBps
 from cccnode.codec import Noun
+from cccnode.ledger.pages import place
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.state import Overlay, Reader, Scan
-from cccnode.types.limits import GROUP_ITEMS_MAX
 from cccnode.types.scalars import U32, U63, AccountId, Amount, Height, Millis, Name
 from cccnode.types.units import DAY_MS
 
@@ -157,32 +157,28 @@ def write_delegation(state: Overlay, validator: bytes, account: bytes, record: D
     state.put(_DELEGATION + validator + account, _ONLY, record)
 
 
-def enter(state: Overlay, validator: bytes, account: bytes, place: int) -> None:
+def enter(state: Overlay, validator: bytes, account: bytes, index: int) -> None:
     """Put an account at the end of a validator's list."""
-    page, byte = divmod(place, GROUP_ITEMS_MAX)
-    state.put(_page(validator, page), bytes([byte]), account)
+    state.put(*place(_LIST + validator, index), account)
     state.put(_ACCOUNT + account, validator, 1)
 
 
-def drop(state: Overlay, validator: bytes, account: bytes, place: int, last: int) -> None:
+def drop(state: Overlay, validator: bytes, account: bytes, index: int, last: int) -> None:
     """Take an account out of a validator's list, and its delegation away; the last of the list takes its place."""
     moved = delegator(state, validator, last)
-    page, byte = divmod(last, GROUP_ITEMS_MAX)
-    state.put(_page(validator, page), bytes([byte]), None)
+    state.put(*place(_LIST + validator, last), None)
     if moved != account:
-        page, byte = divmod(place, GROUP_ITEMS_MAX)
-        state.put(_page(validator, page), bytes([byte]), moved)
+        state.put(*place(_LIST + validator, index), moved)
         record = read_delegation(state, validator, moved)
         assert record is not None, "whoever is in the list has a delegation"
-        write_delegation(state, validator, moved, Delegation(record.amount, record.index, record.pending, place))
+        write_delegation(state, validator, moved, Delegation(record.amount, record.index, record.pending, index))
     state.put(_DELEGATION + validator + account, _ONLY, None)
     state.put(_ACCOUNT + account, validator, None)
 
 
-def delegator(state: Reader, validator: bytes, place: int) -> bytes:
+def delegator(state: Reader, validator: bytes, index: int) -> bytes:
     """Who stands at a place of a validator's list."""
-    page, byte = divmod(place, GROUP_ITEMS_MAX)
-    account = state.get(_page(validator, page), bytes([byte]), bytes)
+    account = state.get(*place(_LIST + validator, index), bytes)
     assert account is not None, "a list has no gaps"
     return account
 
@@ -269,7 +265,3 @@ def all_bonded(state: Scan) -> Iterator[tuple[bytes, int]]:
     """(account, what it has bonded altogether), sorted."""
     for group in state.groups(_ACCOUNT):
         yield group[3:], state.get(group, _TOTAL, int) or 0
-
-
-def _page(validator: bytes, page: int) -> bytes:
-    return _LIST + validator + page.to_bytes(4, "big")
