@@ -1,13 +1,36 @@
 """What organisations decide together, in words: proposals, how far they have come, what a transaction did to them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Final, TypeVar
 
+import click
+
+from cccnode.city.gov.messages import GovPropose, Kind
+from cccnode.city.registry.messages import (
+    AddValidator,
+    AdmitOrganisation,
+    Change,
+    RegistryAdmitOrganisation,
+    RegistryAdmitValidator,
+    RegistryPropose,
+    RegistryRemoveOrganisation,
+    RegistryRemoveValidator,
+    RemoveOrganisation,
+    RemoveValidator,
+    subject_of,
+)
 from cccnode.cli.options import Options
 from cccnode.client import Client, ClientError, to_hex, wall_ms
+from cccnode.codec import encode
 from cccnode.types import errors
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 Json = Mapping[str, Any]
+
+BY_VOTE: Final = ("deposit", "endorsed")
+"""How a change comes before the city: with a deposit, or once enough members have endorsed it."""
 
 _WHAT: Final = {
     "AdmitOrganisation": ("admit organisation {name}", "รับองค์กร {name}"),
@@ -18,6 +41,44 @@ _WHAT: Final = {
     "SetLimits": ("set the limits", "ตั้งค่าขีดจำกัด"),
     "SetPolicy": ("set the policy of {kind}", "ตั้งนโยบายของ {kind}"),
 }
+
+
+def put_to_the_vote(command: F) -> F:
+    """Give a command that proposes a change the options `by_vote` and `expedited` of `proposing`."""
+    by_vote = click.option(
+        "--by-vote", type=click.Choice(BY_VOTE), help="Ask the city, not the organisations: with a deposit or without."
+    )
+    expedited = click.option("--expedited", is_flag=True, help="With --by-vote: a quarter of the time, all chambers.")
+    return by_vote(expedited(command))
+
+
+def proposing(
+    options: Options, change: Change, *, flagged: bool, by_vote: str | None, expedited: bool
+) -> RegistryPropose | GovPropose:
+    """The message that proposes a change: to the other organisations, or to the city's vote.
+
+    Raises:
+        click.UsageError: `expedited` where the city is not asked.
+    """
+    if by_vote is None:
+        if expedited:
+            raise click.UsageError("--expedited goes with --by-vote: organisations have no such votes")
+        return RegistryPropose(change, flagged)
+    match change:
+        case AdmitOrganisation():
+            kind, message = Kind.ADMIT_ORGANISATION, encode(RegistryAdmitOrganisation(change))
+        case RemoveOrganisation():
+            kind, message = Kind.REMOVE_ORGANISATION, encode(RegistryRemoveOrganisation(change, flagged))
+        case AddValidator():
+            kind, message = Kind.ADMIT_VALIDATOR, encode(RegistryAdmitValidator(change, flagged))
+        case RemoveValidator():
+            kind, message = Kind.REMOVE_VALIDATOR, encode(RegistryRemoveValidator(change, flagged))
+        case _:
+            raise AssertionError(f"no command proposes {type(change).__name__}")
+    subject = subject_of(change)
+    title = describe(options, {"type": type(change).__name__, "name": subject, "organisation": subject})
+    body = sha256(title.encode()).digest()  # The title says all there is.
+    return GovPropose(kind, (message,), title, body, expedited, by_vote == "endorsed")
 
 
 def describe(options: Options, change: Json) -> str:
@@ -71,14 +132,14 @@ def about(proposals: Iterable[Json], kind: str, organisation: str) -> Json | Non
 
 
 async def consequences(node: Client, tx_id: bytes) -> dict[str, Any]:
-    """What the registry says that a transaction did: the events, and in words which proposal and how it stands."""
+    """What a transaction did: the events of registry and city, and in words which proposal and how it stands."""
     try:
         found = await node.call("tx_get", tx_id=to_hex(tx_id))
     except ClientError as error:
         if error.name != errors.NOT_FOUND.name:
             raise
         return {}
-    events = [event[1:] for event in found["receipt"]["events"] if event[0] == "registry"]
+    events = [event[1:] for event in found["receipt"]["events"] if event[0] in {"registry", "gov"}]
     shown: dict[str, Any] = {"events": events}
     for name, *fields in events:
         match name:

@@ -9,14 +9,13 @@ from cccnode.city.registry.messages import (
     AdmitOrganisation,
     Change,
     RegistryApprove,
-    RegistryPropose,
     RegistryWithdraw,
     RemoveOrganisation,
     RemoveValidator,
 )
 from cccnode.cli import output
 from cccnode.cli.card import content_of
-from cccnode.cli.council import consequences, describe, proposal_lines
+from cccnode.cli.council import consequences, describe, proposal_lines, proposing, put_to_the_vote
 from cccnode.cli.join_text import JOIN_PREFIX, read_join
 from cccnode.cli.options import Options, also_here, pass_options
 from cccnode.cli.reach import talk
@@ -39,6 +38,7 @@ def org() -> None:
 @click.option("--remove", metavar="NAME", help="Put an organisation out.")
 @click.option("--remove-validator", "demoted", metavar="NAME", help="Let an organisation validate no more.")
 @click.option("--flagged", is_flag=True, help="For validators: beside other changes, beyond f of them at once.")
+@put_to_the_vote
 @signed_by_organisation
 @also_here
 @pass_options
@@ -50,11 +50,14 @@ def propose(
     demoted: str | None,
     *,
     flagged: bool,
+    by_vote: str | None,
+    expedited: bool,
     **how: Any,
 ) -> None:
-    """Propose a change to the other organisations; it counts as your approval."""
+    """Propose a change to the other organisations (it counts as your approval), or to the city's vote."""
     change = _change(options, join, remove, demoted)
-    send_message(options, RegistryPropose(change, flagged), look=consequences, **how)
+    message = proposing(options, change, flagged=flagged, by_vote=by_vote, expedited=expedited)
+    send_message(options, message, look=consequences, **how)
 
 
 @org.command(epilog="Example: cccnode org approve 3")

@@ -154,13 +154,15 @@ def prepare(
     settings: Mapping[str, object] | None = None,
     time_ms: int | None = None,
     limits: "LimitsEntry | None" = None,
+    parameters: dict[str, dict[str, int | str | bool]] | None = None,
     names: Sequence[str] = (),
     profile: str = DEFAULT_PROFILE,
 ) -> Testnet:
     """Make a test network: genesis, a home for every node, key files of the first accounts.
 
     `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable; `limits`
-    are those of the genesis document; `names` are those of the accounts; `profile` is that of the validators.
+    and `parameters` are those of the genesis document; `names` are those of the accounts; `profile` is that of the
+    validators.
 
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
@@ -178,6 +180,7 @@ def prepare(
         seed=seed,
         time_ms=time.time_ns() // 1_000_000 if time_ms is None else time_ms,
         limits=limits,
+        parameters=parameters,
     )
     shape = Shape(
         chain="0x" + demo.genesis.chain.hex(),

@@ -7,9 +7,9 @@ from typing import Any, Final
 import click
 
 from cccnode import keys
-from cccnode.city.registry.messages import AddValidator, RegistryLeave, RegistryPause, RegistryPropose
+from cccnode.city.registry.messages import AddValidator, RegistryLeave, RegistryPause
 from cccnode.cli import output, preflight
-from cccnode.cli.council import consequences
+from cccnode.cli.council import consequences, proposing, put_to_the_vote
 from cccnode.cli.keys import open_key
 from cccnode.cli.node import program_version
 from cccnode.cli.options import Options, also_here, pass_options
@@ -66,18 +66,32 @@ def check(options: Options, *, flagged: bool, wait_s: int) -> None:
 @validator.command(epilog="Example: cccnode validator apply --passphrase-file ~/secret")
 @click.option("--flagged", is_flag=True, help="For networks below four, and beside other changes beyond f.")
 @click.option("--skip", multiple=True, type=click.Choice(preflight.SKIPPABLE), help="Apply although this check fails.")
+@put_to_the_vote
 @signed_by_organisation
 @also_here
 @pass_options
-def apply(options: Options, /, *, flagged: bool, skip: tuple[str, ...], **how: Any) -> None:
+def apply(
+    options: Options, /, *, flagged: bool, skip: tuple[str, ...], by_vote: str | None, expedited: bool, **how: Any
+) -> None:
     """Check, sign a readiness receipt with the consensus key, and propose this organisation as validator."""
     name = organisation_of(options)
     asked = talk(options, lambda node: preflight.ask(node, options.home, name, flagged=flagged))
     preflight.require(preflight.checks(options, asked, name, sender=how["sender"]), skip=skip)
     receipt = _receipt(options, asked, name, how["secret"])
-    status = send_message(options, RegistryPropose(AddValidator(name, receipt), flagged), look=consequences, **how)
-    if "proposal" in status:
-        number = status["proposal"]
+    change = AddValidator(name, receipt)
+    message = proposing(options, change, flagged=flagged, by_vote=by_vote, expedited=expedited)
+    status = send_message(options, message, look=consequences, **how)
+    if "proposal" not in status:
+        return
+    number = status["proposal"]
+    if by_vote is not None:
+        output.say(
+            options.text(
+                f"Ask the city to vote: cccnode tx gov-vote {number} yes. Then the running node votes by itself.",
+                f"ขอให้เมืองลงมติ: cccnode tx gov-vote {number} yes แล้วโหนดจะลงคะแนนเอง",
+            )
+        )
+    else:
         output.say(
             options.text(
                 f"Ask the members to approve it: cccnode org approve {number}. Then the running node votes by itself.",

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from cccnode import keys
-from cccnode.city.registry.messages import AddValidator, RegistryApprove
+from cccnode.city import CITY
+from cccnode.city.gov.state import read_messages, read_proposal
+from cccnode.city.registry.messages import AddValidator, RegistryApprove, RegistryRemoveValidator, RemoveValidator
 from cccnode.cli.join_text import join_text
 from cccnode.cli.main import run_cli
 from cccnode.config import render
@@ -75,6 +77,29 @@ def test_admission(desk: Desk) -> None:
     assert "cmu" in {row.name for row in desk.town.ask("organisations")}
     _, listed, _ = desk.run(1, "org", "proposals")
     assert (listed["open"], listed["decided"][0]["ending"]) == ([], "executed")
+
+
+def test_by_vote(desk: Desk) -> None:
+    """The same changes go before the city instead, where the organisations' approvals have no say."""
+    admission, removal = ("--join", _request(desk.town)), ("--remove-validator", "org-03")
+    for number, change in enumerate((admission, ("--remove", "org-03"), removal), 1):
+        code, shown, _ = desk.run(number, "org", "propose", *change, "--by-vote", "endorsed", "--flagged")
+        assert (code, shown["proposal"]) == (0, str(number))
+    _, listed, _ = desk.run(0, "org", "proposals")
+    assert listed["open"] == []
+    rows = [read_proposal(desk.town.overlay, number) for number in (1, 2, 3)]
+    assert [(row.kind.name.lower(), row.title, row.expedited) for row in rows if row is not None] == [
+        ("admit_organisation", "admit organisation cmu", False),
+        ("remove_organisation", "remove organisation org-03", False),
+        ("remove_validator", "let org-03 validate no more", False),
+    ]
+    (packed,) = read_messages(desk.town.overlay, rows[2]) if rows[2] is not None else ()
+    assert CITY.decode_message(packed) == RegistryRemoveValidator(RemoveValidator("org-03"), True)
+    assert desk.run(0, "org", "propose", "--remove", "org-03", "--by-vote", "endorsed", "--expedited")[0] == 0
+    fourth = read_proposal(desk.town.overlay, 4)
+    assert fourth is not None and fourth.expedited
+    code, _, said = desk.run(0, "org", "propose", "--remove", "org-02", "--expedited")
+    assert (code, "--expedited goes with --by-vote" in said) == (2, True)
 
 
 def test_proposals_for_people(desk: Desk) -> None:

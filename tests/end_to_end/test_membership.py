@@ -66,7 +66,15 @@ async def test_members_come_and_go(networks: Callable[..., Network], at_once: in
 
 async def joins(city: Network, load: Load, index: int) -> None:
     """From a network card to a node that follows, with the approval of three members."""
-    guest, members = city.node(index), [city.node(member).home.root for member in VALIDATORS]
+    members = [city.node(member).home.root for member in VALIDATORS]
+    proposed = await told(members[0], "org", "propose", "--join", await prepares(city, index))
+    await asyncio.gather(*(told(member, "org", "approve", str(proposed["proposal"])) for member in members[1:3]))
+    await follows(city, load, index)
+
+
+async def prepares(city: Network, index: int) -> str:
+    """From a network card to a node that runs and waits to be let in; its join request."""
+    guest = city.node(index)
     card = (await told(city.testnet.home.root, "card", "make"))["card"]
     places = {"p2p.listen": guest.p2p, "rpc.listen": guest.rpc, "ops.listen": guest.ops, "storage.cache_mb": 16}
     settings = [word for key, value in places.items() for word in ("--set", f"{key}={value}")]
@@ -75,15 +83,18 @@ async def joins(city: Network, load: Load, index: int) -> None:
         guest.home.root, "join", "request", "--org", NAME, "--pillar", "academia", "--address", guest.p2p
     )
     city.start(index)
-    proposed = await told(members[0], "org", "propose", "--join", request["request"])
-    await asyncio.gather(*(told(member, "org", "approve", str(proposed["proposal"])) for member in members[1:3]))
+    return str(request["request"])
 
-    async def follows() -> bool:
+
+async def follows(city: Network, load: Load, index: int) -> None:
+    """Wait until a newcomer's node is at the tip."""
+
+    async def at_tip() -> bool:
         status = await load.clients[index].status()
         return int(status["height"]) > 0 and codes(status) == ["consensus/NOT_A_VALIDATOR"]
 
-    await until(follows, "the newcomer's node is at the tip")
-    assert (await told(guest.home.root, "join", "status"))["stage"] == "ready"
+    await until(at_tip, "the newcomer's node is at the tip")
+    assert (await told(city.node(index).home.root, "join", "status"))["stage"] == "ready"
 
 
 async def becomes_validator(city: Network, load: Load, index: int) -> None:

@@ -1,0 +1,158 @@
+"""The city decides who validates and what a transaction costs, while money moves: votes, not members' approvals."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from cccnode import keys
+from cccnode.city.bank.state import Params
+from cccnode.city.gov import GovPropose, GovVote, ParamSet
+from cccnode.city.gov.messages import Choice, Kind
+from cccnode.city.registry.errors import RETIRED
+from cccnode.city.registry.messages import RegistryRetireFounders
+from cccnode.client import Account, to_hex
+from cccnode.codec import Noun, encode
+from cccnode.keys import Role
+from cccnode.types.addresses import parse_account
+from cccnode.types.transaction import account_id
+from tests.end_to_end.conftest import VALIDATORS
+from tests.end_to_end.load import Load, exactly_once, picture
+from tests.end_to_end.processes import Network, advance, equal_roots, height, many, run
+from tests.end_to_end.test_membership import FEES, NAME, follows, prepares, told, typed, votes
+from tests.end_to_end.waiting import until
+
+RULES: dict[str, dict[str, int | str | bool]] = {
+    "gov": {"voting_ms": 60_000, "lock_ms": 0, "late_ms": 0, "gov_deposit": 1_000, "max_open": 8}
+}
+"""A vote of a minute, and so an expedited one of fifteen seconds."""
+CHAMBERS = (0, 1, 2)
+"""Government, academia and private; the chamber of the citizens is that of persons."""
+DEARER = 2 * Params().fee_base
+LEAVER = 3
+BY_VOTE = ("--by-vote", "deposit", "--expedited")
+
+
+@pytest.mark.timeout(400)
+async def test_the_city_decides(networks: Callable[..., Network]) -> None:
+    """Founders retire, fees rise, a partner comes in and validates, a founder's node validates no more: all by vote."""
+    city = networks(validators=4, guests=1, parameters=RULES)
+    guest = city.invite()
+    city.start(*VALIDATORS)
+    async with city.clients() as clients:
+        await city.validating(clients, *VALIDATORS)
+        load = Load(city, clients, VALIDATORS)
+        before = await picture(load, [0])
+        persons = [city.account(name) for name in ("demo1", "demo2")]  # What demo3 gets is counted: it pays nothing.
+        voters = [*persons, *(owner(city, index) for index in CHAMBERS)]
+        async with load.running():
+            retired = await proposed(load, voters[0], Kind.CHARTER, RegistryRetireFounders())
+            dearer = await proposed(load, voters[1], Kind.PARAM, ParamSet("bank", "fee_base", DEARER))
+            request = await prepares(city, guest.index)
+            admitted = await by_command(city, 0, "org", "propose", "--join", request)
+            await decide(load, voters, retired, dearer, admitted)
+            await follows(city, load, guest.index)
+
+            account = await given_fees(city, load, guest.index)
+            refused = await asyncio.to_thread(run, "validator", "apply", "--home", str(guest.home.root))
+            assert RETIRED.name in refused.stderr, "the members' own approvals have ended"
+            joined = await by_command(city, guest.index, "validator", "apply")
+            await decide(load, voters, joined)
+            await city.validating(clients, guest.index)
+            since = await height(clients[0])
+            await until(lambda: votes(load, NAME, since), "the newcomer votes")
+
+            leaver = f"org-{LEAVER:02}"
+            removed = await by_command(city, guest.index, "org", "propose", "--remove-validator", leaver)
+            await decide(load, [*voters, account], removed)
+            await city.observing(clients, LEAVER, "consensus/NOT_A_VALIDATOR")
+            record = await clients[0].call("chain_validators")
+            assert [row["organisation"] for row in record["validators"]] == ["org-00", "org-01", "org-02", NAME]
+            city.stop(0)  # Three of four: without the newcomer's votes nothing goes on.
+            load.targets = [1, 2, guest.index]
+            await advance(clients[1], 4)
+            city.start(0)
+            await city.validating(clients, 0)
+        everywhere = [*VALIDATORS, guest.index]
+        await exactly_once(load, everywhere, before, alone=False)
+        await same_fees(load, dearer, everywhere)
+
+
+def owner(city: Network, index: int) -> Account:
+    """An organisation's account."""
+    home = city.node(index).home
+    name = NAME if index not in VALIDATORS else f"org-{index:02}"
+    key = keys.unlock(home.account_key(name), role=Role.ACCOUNT)
+    return Account(account_id(key.public_key), key)
+
+
+async def proposed(load: Load, by: Account, kind: Kind, message: Noun) -> int:
+    """Put a message to an expedited vote; the proposal's number."""
+    text = sha256(b"published elsewhere").digest()
+    proposal = GovPropose(kind, (encode(message),), f"A vote on {type(message).__name__}", text, True, False)
+    client = load.clients[0]
+    signed = await client.sign(by, [proposal])
+    await client.submit(signed.raw)
+    assert (await client.wait(signed.tx_id))["outcome"] == "ok"
+    found = await client.call("tx_get", tx_id=to_hex(signed.tx_id))
+    return next(int(event[2]) for event in found["receipt"]["events"] if event[:2] == ["gov", "proposed"])
+
+
+async def by_command(city: Network, index: int, *words: str) -> int:
+    """Put a change to an expedited vote as an operator does; the proposal's number."""
+    return int((await told(city.node(index).home.root, *words, *BY_VOTE))["proposal"])
+
+
+async def decide(load: Load, voters: Sequence[Account], *proposals: int) -> None:
+    """Everybody says yes to all of these, each at another node, and the ledger carries them out by itself."""
+
+    async def vote(at: int, voter: Account) -> None:
+        client = load.clients[load.targets[at % len(load.targets)]]
+        ballots: list[Noun] = [GovVote(number, Choice.YES) for number in proposals]
+        signed = await client.sign(voter, ballots)
+        await client.submit(signed.raw)
+        assert (await client.wait(signed.tx_id))["outcome"] == "ok"
+
+    await asyncio.gather(*(vote(at, voter) for at, voter in enumerate(voters)))
+    for number in proposals:
+
+        async def executed(number: int = number) -> bool:
+            row = await load.clients[0].call("gov_proposal", proposal=str(number))
+            assert row["status"] in {"voting", "executed"}, row
+            return bool(row["status"] == "executed")
+
+        await until(executed, f"proposal {number} is carried out")
+
+
+async def given_fees(city: Network, load: Load, index: int) -> Account:
+    """The newcomer can pay for what it says."""
+    account = (await told(city.node(index).home.root, "keys", "show", NAME))["account"]
+    await typed(city.testnet.home.root, "tx", "transfer", account, FEES, "--from", "demo1")
+    load.organisations.append(parse_account(account))
+    return owner(city, index)
+
+
+async def same_fees(load: Load, proposal: int, nodes: Sequence[int]) -> None:
+    """On every node the same fee is taken up to the height of the decision, and the new one after it."""
+    said = []
+    for node in nodes:
+        client = load.clients[node]
+        last = int((await equal_roots([load.clients[each] for each in nodes]))["height"])
+        blocks = await many(client, "chain_block", [{"height": str(at)} for at in range(1, last + 1)])
+        rows: list[tuple[int, str, Any]] = []
+        for at, block in enumerate(blocks, 1):
+            events = [event for receipt in block["receipts"] for event in receipt["events"]]
+            rows += [
+                (at, "decided", 0) for event in events if event[:2] == ["gov", "executed"] and int(event[2]) == proposal
+            ]
+            own = {to_hex(sent.tx_id) for sent in load.sent}
+            rows += [(at, "fee", int(receipt["fee_paid"])) for receipt in block["receipts"] if receipt["tx_id"] in own]
+        said.append(rows)
+    assert all(rows == said[0] for rows in said)
+    (turn,) = [at for at, what, _ in said[0] if what == "decided"]
+    before = {fee for at, what, fee in said[0] if what == "fee" and at <= turn}
+    after = {fee for at, what, fee in said[0] if what == "fee" and at > turn}
+    assert (len(before), len(after)) == (1, 1)
+    assert after.pop() - before.pop() == DEARER - Params().fee_base
