@@ -97,7 +97,8 @@ def test_by_vote(desk: Desk) -> None:
     assert CITY.decode_message(packed) == RegistryRemoveValidator(RemoveValidator("org-03"), True)
     assert desk.run(0, "org", "propose", "--remove", "org-03", "--by-vote", "endorsed", "--expedited")[0] == 0
     fourth = read_proposal(desk.town.overlay, 4)
-    assert fourth is not None and fourth.expedited
+    assert fourth is not None
+    assert fourth.expedited
     code, _, said = desk.run(0, "org", "propose", "--remove", "org-02", "--expedited")
     assert (code, "--expedited goes with --by-vote" in said) == (2, True)
 
