@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.network.checks import roots_equal
 from benchmarks.network.client import Connection
 from benchmarks.network.cluster import READY_S, Node, cluster, machine_busy_seconds

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.measure import percentiles
 from benchmarks.network import checks
 from benchmarks.network.cluster import Node, cluster

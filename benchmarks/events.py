@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.network.cluster import Node, cluster
 from benchmarks.network.load import Load
 from benchmarks.network.signing import Signers

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.measure import percentiles
 from benchmarks.network.cluster import Node, cluster
 from benchmarks.network.load import Load

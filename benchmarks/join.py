@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.network.client import Connection, http
 from benchmarks.network.cluster import READY_S, Node, cluster
 from benchmarks.network.load import Load

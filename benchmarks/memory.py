@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.network.cluster import READY_S, Node, free_ports
 from benchmarks.report import Benchmark, Figures, table
 from cccnode import keys

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.measure import percentiles
 from benchmarks.network.client import Connection, call, http
 from benchmarks.network.cluster import Node, cluster

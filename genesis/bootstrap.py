@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from cccnode.crypto.signing import SigningKey
 from cccnode.types.transaction import account_id
@@ -106,10 +106,12 @@ def make_demo(
     timers: TimersEntry | None = None,
     limits: LimitsEntry | None = None,
     state_depth: int = 16,
+    city: dict[str, Any] | None = None,
 ) -> Demo:
     """A network of `validators` organisations, `peers` further ones with a node, and funded accounts.
 
-    Every organisation has an account of its own too, with `ORGANISATION_BALANCE` for its fees.
+    Every organisation has an account of its own too, with `ORGANISATION_BALANCE` for its fees.  `parameters` and
+    `city` are those of the document.
 
     Raises:
         Fault: genesis/INVALID: the figures do not make a network.
@@ -138,6 +140,7 @@ def make_demo(
         parameters=parameters or {},
         timers=timers or TimersEntry(),
         limits=limits or LimitsEntry(),
+        city=city or {},
     )
     raw = document_bytes(document)
     return Demo(

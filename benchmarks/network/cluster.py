@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from cccnode import keys
 from cccnode.cli.testnet_files import Testnet, TestnetNode, prepare
@@ -140,11 +140,13 @@ def cluster(
     window: int = WINDOW_TXS_MAX,
     profile: Path | None = None,
     delay_ms: int = 0,
+    **genesis: Any,
 ) -> Iterator[tuple[Testnet, list[Node]]]:
     """A running network in a temporary folder; node 0 writes a profile of its loop to `profile` if that is given.
 
     `window` is how many transactions the duplicate window takes.  `peers` are registered and have a home, but no
     process.  With a delay all connections between nodes go through a proxy that holds everything back for so long.
+    `genesis`: more for `prepare`.
     """
     with TemporaryDirectory(prefix="cccnode-network-") as folder:
         network = prepare(
@@ -156,6 +158,7 @@ def cluster(
             ports=free_ports(validators + peers),
             settings=settings,
             limits=LimitsEntry(window_tx_max=window),
+            **genesis,
         )
         nodes: list[Node] = []
         proxy, environments = _delayed(network, delay_ms) if delay_ms else (None, {})

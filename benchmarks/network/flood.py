@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Final, Self
 
-from benchmarks.city import FEE_MAX, LIFE_MS
+from benchmarks.funded import FEE_MAX, LIFE_MS
 from benchmarks.measure import percentiles
 from benchmarks.network.step import Step
 from benchmarks.report import table

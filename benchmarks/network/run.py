@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.city import SEED
+from benchmarks.funded import SEED
 from benchmarks.network import checks
 from benchmarks.network.blocks import Said, blocks_of
 from benchmarks.network.cluster import Node, cluster

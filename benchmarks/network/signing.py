@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from benchmarks.city import LIFE_MS, SEED, signing_keys, transfers
+from benchmarks.funded import LIFE_MS, SEED, signing_keys, transfers
 from benchmarks.network.client import http
 from cccnode.crypto.signing import SigningKey
 from cccnode.types.scalars import AccountId
@@ -30,10 +30,27 @@ class Batch:
     """Of its transactions, in order."""
 
 
+class Make(Protocol):
+    """Signs transactions number `first` and following, as `transfers` does: a function that processes can import."""
+
+    def __call__(
+        self,
+        *,
+        chain: bytes,
+        owners: Sequence[tuple[bytes, SigningKey]],
+        accounts: Sequence[bytes],
+        count: int,
+        first: int,
+        valid_until_ms: int,
+    ) -> list[tuple[bytes, bytes]]:
+        """(id, bytes) of each."""
+
+
 @dataclass(slots=True)
 class _Work:
     """What a signing process holds."""
 
+    make: Make
     chain: bytes
     owners: list[tuple[bytes, SigningKey]]
     accounts: list[AccountId]
@@ -44,15 +61,15 @@ _here: list[_Work] = []
 
 
 class Signers:
-    """Processes that sign transfers of the first accounts of a network; no transfer is ever signed twice."""
+    """Processes that sign for the first accounts of a network; no transaction is ever signed twice."""
 
-    def __init__(self, *, chain: bytes, signers: int, accounts: Sequence[bytes]) -> None:
-        """Start one process a core."""
+    def __init__(self, *, chain: bytes, signers: int, accounts: Sequence[bytes], make: Make = transfers) -> None:
+        """Start one process a core; `make` signs."""
         self._pool = ProcessPoolExecutor(
             max_workers=os.cpu_count(),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_begin,
-            initargs=(chain, signers, b"".join(accounts)),
+            initargs=(make, chain, signers, b"".join(accounts)),
         )
         self._next = 0
 
@@ -76,9 +93,9 @@ class Signers:
         self._pool.shutdown()
 
 
-def _begin(chain: bytes, signers: int, accounts: bytes) -> None:
+def _begin(make: Make, chain: bytes, signers: int, accounts: bytes) -> None:
     owners = [(account_id(key.public_key), key) for key in signing_keys(signers, SEED)]
-    _here.append(_Work(chain, owners, [accounts[at : at + 20] for at in range(0, len(accounts), 20)]))
+    _here.append(_Work(make, chain, owners, [accounts[at : at + 20] for at in range(0, len(accounts), 20)]))
 
 
 def _sign(job: tuple[int, int, int, int]) -> list[tuple[bytes, tuple[bytes, ...]]]:
@@ -86,7 +103,7 @@ def _sign(job: tuple[int, int, int, int]) -> list[tuple[bytes, tuple[bytes, ...]
     (work,) = _here
     made = []
     for number in range(first, first + batches * batch, batch):
-        signed = transfers(
+        signed = work.make(
             chain=work.chain,
             owners=work.owners,
             accounts=work.accounts,

@@ -155,14 +155,15 @@ def prepare(
     time_ms: int | None = None,
     limits: "LimitsEntry | None" = None,
     parameters: dict[str, dict[str, int | str | bool]] | None = None,
+    city: dict[str, Any] | None = None,
     names: Sequence[str] = (),
     profile: str = DEFAULT_PROFILE,
 ) -> Testnet:
     """Make a test network: genesis, a home for every node, key files of the first accounts.
 
-    `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable; `limits`
-    and `parameters` are those of the genesis document; `names` are those of the accounts; `profile` is that of the
-    validators.
+    `settings` are further `section.key` values of every node's config.toml; `seed` makes all keys repeatable; `limits`,
+    `parameters` and `city` are those of the genesis document; `names` are those of the accounts; `profile` is that of
+    the validators.
 
     Raises:
         Fault: `home/EXISTS`, `genesis/INVALID`, disk faults.
@@ -181,6 +182,7 @@ def prepare(
         time_ms=time.time_ns() // 1_000_000 if time_ms is None else time_ms,
         limits=limits,
         parameters=parameters,
+        city=city,
     )
     shape = Shape(
         chain="0x" + demo.genesis.chain.hex(),

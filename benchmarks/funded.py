@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from cccnode.city.bank.messages import BankTransfer
 from cccnode.crypto.signing import SigningKey
@@ -50,11 +50,10 @@ def signing_keys(count: int, seed: bytes = SEED) -> tuple[SigningKey, ...]:
 
 
 @contextmanager
-def open_city(accounts: int, *, cache_mb: int) -> Iterator[City]:
-    """A city of that many accounts on real LevelDB in a temporary folder."""
-    demo = make_demo(
-        4, certify=make_certificate, accounts=accounts, seed=SEED, time_ms=time.time_ns() // 1_000_000 - 1_000
-    )
+def open_city(accounts: int, *, cache_mb: int, **genesis: Any) -> Iterator[City]:
+    """A city of that many accounts on real LevelDB in a temporary folder; `genesis`: more for `make_demo`."""
+    now_ms = time.time_ns() // 1_000_000
+    demo = make_demo(4, certify=make_certificate, accounts=accounts, seed=SEED, time_ms=now_ms - 1_000, **genesis)
     with TemporaryDirectory(prefix="cccnode-benchmark-") as folder:
         disk, engine = RealDisk(Path(folder)), LevelDB(Path(folder) / "state")
         try:
