@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks import (
     block_validation,
     catch_up,
+    city,
     consensus,
     endurance,
     events,
@@ -29,6 +30,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     state_commit.BENCHMARK,
     consensus.BENCHMARK,
     network.BENCHMARK,
+    city.BENCHMARK,
     catch_up.BENCHMARK,
     join.BENCHMARK,
     memory.BENCHMARK,

@@ -101,7 +101,7 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
         await asyncio.sleep(_SETTLE_S)
         if options.idle:
             return await _idle(options, watch, load)
-        bench = _Bench(options, watch, signers, load, genesis)
+        bench = Bench(options, watch, signers, load, genesis)
         if options.overload:
             return await bench.overload()
         if options.flood:
@@ -113,12 +113,13 @@ async def _measure(options: argparse.Namespace, network: Testnet, nodes: list[No
         watch.close()
 
 
-class _Bench:
+class Bench:
     """One loaded run."""
 
     def __init__(
         self, options: argparse.Namespace, watch: Watch, signers: Signers, load: Load, genesis: Genesis
     ) -> None:
+        """`options` has rate, seconds, warm_up, batch and sample; svg and profile where they are wanted."""
         self._options, self._watch, self._signers, self._load, self._genesis = options, watch, signers, load, genesis
         self._steps: list[Step] = []
 
@@ -237,12 +238,12 @@ class _Bench:
         return step
 
     def _profile(self, word: signal.Signals) -> None:
-        if self._options.profile is not None:
+        if getattr(self._options, "profile", None) is not None:
             self._watch.nodes[0].process.send_signal(word)
 
     async def _report(self, step: Step) -> Figures:
         sent = self._load.sent
-        if self._options.svg is not None:
+        if getattr(self._options, "svg", None) is not None:
             self._options.svg.write_text(draw(self._steps), encoding="utf-8")
         right = await checks.verdict(
             self._watch, self._genesis, sent.acknowledged, sample=self._options.sample, accounts=True

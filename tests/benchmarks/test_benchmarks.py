@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.funded import SEED, signing_keys
 from benchmarks.measure import Spread, Stopwatch, percentiles
+from benchmarks.mix import KINDS, mixed
 from benchmarks.network.overload import recovered
 from benchmarks.network.run import highest
 from benchmarks.network.watch import Chain, backlog, growth_per_second
 from benchmarks.page import RESULTS
+from cccnode.city import CITY
+from cccnode.types.transaction import account_id
 
 COMMON = {"schema", "name", "commit", "machine", "command", "repetitions"}
 SMALL = {
@@ -79,6 +84,37 @@ def test_network_is_loaded_and_right(capsys: pytest.CaptureFixture[str]) -> None
     assert len(result["steps"]) == 1
     assert min(result["disk_bytes_per_tx_per_node"], result["wire_bytes_per_tx_per_node"]) > 0
     assert result["cpu_pynacl_verifies"] > 0
+
+
+@pytest.mark.timeout(120)
+def test_the_city_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind of message alone, the mix, and the mix on four validators, where all that was acknowledged happened."""
+    blocks = ["--records", "400", "800", "--transactions", "20"]
+    load = ["--accounts", "200", "--rate", "60", "--seconds", "2", "--warm-up", "1", "--batch", "10"]
+    code = main(["city", "--json", "--repetitions", "1", "--signers", "150", "--sample", "20", *blocks, *load])
+
+    result = last_line(capsys.readouterr().out)
+    assert code == 0
+    assert COMMON <= result.keys()
+    assert set(result["cpu_us_per_message"]) == {*KINDS, "mix"}
+    assert {"decode", "verify", "execute", "apply"} <= result["cpu_us_per_message"]["order"].keys()
+    assert set(result["apply_us_against_fewest_records"]) == {*KINDS, "mix"}
+    assert [case["records"] for case in result["cases"]] == [400, 800]
+    assert (result["every_acknowledged_executed_once"], result["roots_equal"], result["refused"]) == (True, True, 0)
+
+
+def test_the_mix_is_what_it_says() -> None:
+    """Of any hundred transactions 60 are transfers, 20 orders, 10 provenance and 10 votes; all take part."""
+    owners = [(account_id(key.public_key), key) for key in signing_keys(200, SEED)]
+    signed = mixed(
+        chain=bytes(32), owners=owners, accounts=[owners[0][0]], count=4_000, first=300, valid_until_ms=10**12
+    )
+    sent = [(type(row.messages[0]).__name__, row.account) for row in (CITY.decode(raw) for _, raw in signed)]
+    kinds = Counter(kind for kind, _ in sent)
+    assert kinds == {"BankTransfer": 2_400, "MktOrder": 800, "PrvCreateLot": 200, "PrvEvent": 200, "GovVote": 400}
+    senders = {kind: len({account for one, account in sent if one == kind}) for kind in kinds}
+    assert min(senders.values()) > 60, "no kind is left to a few"
+    assert len({tx_id for tx_id, _ in signed}) == 4_000
 
 
 @pytest.mark.timeout(120)
