@@ -40,6 +40,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--only", choices=["blocks", "network"], help="leave the other part out")
     add("--records", type=int, nargs="+", default=[10_000, 100_000], help="half accounts, half orders and lots")
+    add("--depth", type=int, default=16, help="2^depth buckets of the state of blocks; default: %(default)s")
     add("--transactions", type=int, default=2_000, help="in one block; default: %(default)s")
     add("--accounts", type=int, default=100_000, help="of the network; default: %(default)s")
     add("--signers", type=int, default=2_000, help="accounts that send; default: %(default)s")
@@ -113,7 +114,7 @@ def _blocks(options: argparse.Namespace) -> Figures:
     for records in options.records:
         accounts = records // 2
         with (
-            open_city(accounts, cache_mb=options.cache_mb, **mix.genesis()) as city,
+            open_city(accounts, cache_mb=options.cache_mb, state_depth=options.depth, **mix.genesis()) as city,
             TemporaryDirectory() as folder,
         ):
             index = Index(Path(folder) / "transactions.sqlite")
@@ -127,6 +128,7 @@ def _blocks(options: argparse.Namespace) -> Figures:
     (_, smallest), (records, largest) = cases[0], cases[-1]
     return {
         "records": records,
+        "state_depth": options.depth,
         "cpu_us_per_message": {kind: _json(stages) for kind, stages in largest.items()},
         "apply_us_against_fewest_records": {
             kind: round(_applying(stages) / _applying(smallest[kind]), 2) for kind, stages in largest.items()
