@@ -38,6 +38,7 @@ _CONFIGURATION_NAMES: Final = frozenset(
         errors.JOURNAL_CORRUPT,
         errors.DATA_DAMAGED,
         errors.DIVERGED,
+        errors.OUTDATED,
         errors.SAFETY_ALARM,
         errors.SIGNER_CHAIN,
         errors.SIGNER_DAMAGED,

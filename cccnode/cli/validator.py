@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from cccnode import keys
-from cccnode.city.registry.messages import AddValidator, RegistryLeave, RegistryPause
+from cccnode.city.registry.messages import AddValidator, RegistryLeave, RegistryPause, RegistryReady
 from cccnode.cli import output, preflight
 from cccnode.cli.council import consequences, proposing, put_to_the_vote
 from cccnode.cli.keys import open_key
@@ -32,7 +32,7 @@ Json = Mapping[str, Any]
 
 @click.group(epilog="Example: cccnode validator status")
 def validator() -> None:
-    """Validate: check, apply, status, pause, leave, rotate-key."""
+    """Validate: check, apply, status, ready, pause, leave, rotate-key."""
 
 
 @validator.command(epilog="Example: cccnode validator check --output json")
@@ -122,6 +122,19 @@ def pause(options: Options, /, **how: Any) -> None:
     """Stop validating from the next epoch on, and stay a member. To return, apply with a new key."""
     _stands_without(options)
     send_message(options, RegistryPause(), look=consequences, **how)
+
+
+@validator.command(epilog="Example: cccnode validator ready milestones")
+@click.argument("feature")
+@signed_by_organisation
+@also_here
+@pass_options
+def ready(options: Options, /, feature: str, **how: Any) -> None:
+    """Declare that this node knows a scheduled feature; refused where its program does not."""
+    known = talk(options, lambda node: node.call("chain_features"))["known"]
+    if feature not in known:
+        raise output.trouble(errors.OUTDATED, features=feature, known=", ".join(known))
+    send_message(options, RegistryReady(feature), look=consequences, **how)
 
 
 @validator.command(epilog="Example: cccnode validator leave --yes")

@@ -193,7 +193,7 @@ class CatchUp:
 
     def _deliver(self, reply: Deliver) -> None:
         """Queue the certified part of a run for execution; what stands above it is asked for again."""
-        if self._executor.diverged is not None:
+        if self._executor.halted is not None:
             return
         tip_id, height = self._next()
         if self._authority.ends_with(self._last_header(), tip_id):

@@ -22,7 +22,7 @@ from cccnode.ledger.transition import Execution, Outcome
 from cccnode.ledger.window import Window
 from cccnode.types.batch import batch_id
 from cccnode.types.block import FinalBlock, Header
-from cccnode.types.errors import DIVERGED, Fault, fault
+from cccnode.types.errors import DIVERGED, OUTDATED, Fault, fault
 from cccnode.types.transaction import Verified
 from cccnode.types.validators import EpochRecord, epoch_record_hash
 from consensus import rules
@@ -134,7 +134,8 @@ class Executor:
         """The block after the one that is being stored."""
         self.busy = False
         """Whether a block is being executed or stored."""
-        self.diverged: Fault | None = None
+        self.halted = self._unknown(epoch)
+        """Why nothing more is executed: storage/DIVERGED, or node/OUTDATED."""
         self.held = False
         """Whether no more blocks are taken, because this node begins at a snapshot soon."""
         self.next_height = chain.height + 1
@@ -147,11 +148,19 @@ class Executor:
         self.epoch, self._ahead = epoch, applied.ahead
         roots = self._chain.roots[applied.height]
         self._chain.roots[applied.height] = Roots(roots.height, roots.state_root, roots.results_root, applied.ahead)
+        self.halted = self.halted or self._unknown(epoch)
+
+    def _unknown(self, epoch: Epoch) -> Fault | None:
+        """node/OUTDATED where an epoch has rules that this program does not know: it would compute another state."""
+        unknown = sorted(set(epoch.record.features) - self._registry.features)
+        if not unknown:
+            return None
+        return fault(OUTDATED, features=", ".join(unknown), epoch=epoch.number, height=epoch.start.height)
 
     @property
     def room(self) -> bool:
         """Whether more blocks may be queued."""
-        return len(self._queue) < QUEUE_MAX and self.diverged is None and not self.held
+        return len(self._queue) < QUEUE_MAX and self.halted is None and not self.held
 
     @property
     def queued(self) -> set[bytes]:
@@ -177,7 +186,7 @@ class Executor:
         self._next()
 
     def _next(self) -> None:
-        if self.busy or not self._queue or self.diverged is not None:
+        if self.busy or not self._queue or self.halted is not None:
             return
         if (reason := self._differs(self._queue[0])) is not None:
             self._stop(self._queue[0], reason)
@@ -196,7 +205,7 @@ class Executor:
 
     def _stop(self, job: Job, reason: Fault) -> None:
         """Nothing more is executed.  The block that shows it is kept, so that a restart finds the same at once."""
-        self.diverged = reason
+        self.halted = reason
         self._failed(reason)
         self._runtime.run_in_writer("store", lambda: self._store.save_block(job.block), raise_failure)
 

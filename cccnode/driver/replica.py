@@ -188,8 +188,13 @@ class Replica:
             pass_on=self.catch_up.handle,
             validates=lambda: self.epoch.me is not None,
         )
-        if self.epoch.me is not None:
+        if self._votes:
             self._open_voting(watch=True)
+
+    @property
+    def _votes(self) -> bool:
+        """Whether this node votes in the current epoch: it is a validator of it, and knows its rules."""
+        return self.epoch.me is not None and self.executor.halted is None
 
     @property
     def record(self) -> EpochRecord:
@@ -297,10 +302,12 @@ class Replica:
         self.dissemination.begin_epoch(epoch, moved(before.record, epoch.record))
         self.voting = None
         _log.info("epoch", epoch=epoch.number, height=epoch.start.height, validator=epoch.me)
-        if self.epoch.me is not None:
+        if self.executor.halted is not None:
+            _log.error("halted", reason=str(self.executor.halted))
+        if self._votes:
             self._open_voting(watch=not lived)
             self._start_voting()
-        elif before.me is not None:
+        elif self.epoch.me is None and before.me is not None:
             self.forwarding.forward(
                 [verified for entry in self.pool if entry.creator == OWN for verified in entry.transactions]
             )
@@ -352,7 +359,7 @@ class Replica:
             own += transactions
         self._refresh_contacts()
         self._tell_tip()
-        if self.voting is not None and self.executor.diverged is None:  # Else a stored block says so.
+        if self.voting is not None and self.executor.halted is None:  # Else a stored block says so.
             self.voting.start(self._effects)
         elif own and self.voting is None:
             self.forwarding.forward(own)
@@ -375,7 +382,7 @@ class Replica:
 
     def on_frame(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """Bytes from a connected node."""
-        if self.executor.diverged is not None and channel not in {Channel.CONTROL, Channel.BLOCK, Channel.SNAPSHOT}:
+        if self.executor.halted is not None and channel not in {Channel.CONTROL, Channel.BLOCK, Channel.SNAPSHOT}:
             return  # It stays readable, and takes no part.
         match channel:
             case Channel.CONSENSUS:
@@ -397,8 +404,8 @@ class Replica:
 
     def submit(self, raws: Sequence[bytes], done: Callable[[list[Submitted]], None]) -> None:
         """Check, admit and make durable; `done` gets one answer for each once all are synced (J7)."""
-        if self.executor.diverged is not None:
-            done([(b"", fault(POOL_NOT_READY, state="diverged")) for _ in raws])
+        if self.executor.halted is not None:
+            done([(b"", fault(POOL_NOT_READY, state=self.executor.halted.spec.name)) for _ in raws])
             return
         self.dissemination.submit(raws, done)
 

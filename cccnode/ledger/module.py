@@ -206,6 +206,8 @@ class Module:
     """Writes a part of the genesis accounts, in their order, after all modules wrote the rest."""
     genesis_end: Callable[[Overlay, Any], None] | None = None
     """Runs when all accounts are written; raises `Fault` (genesis/INVALID)."""
+    features: tuple[str, ...] = ()
+    """Features of the epoch record whose rules this version knows."""
     hooks: tuple[tuple[str, Callable[..., None]], ...] = ()
     """What it listens to: (name of the hook, function of the context and the hook's arguments)."""
     end_block: Callable[[Context], None] | None = None

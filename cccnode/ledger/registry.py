@@ -110,6 +110,8 @@ class Registry:
         """Who listens to which hook, in the order of the modules."""
         self.parameters = {module.name: module.parameters for module in modules if module.parameters is not None}
         """The kind of each module's parameters."""
+        self.features = frozenset(feature for module in modules for feature in module.features)
+        """Every feature that this program knows; one that it does not know is a reason to stop."""
         self.founding: Mapping[str, tuple[str, ...]] = {module.name: module.founding for module in modules}
         self.invariants: Mapping[str, Invariant] = _table(
             (row.name, row) for module in modules for row in module.invariants

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from cccnode.city.registry.state import read_planned
 from cccnode.codec import decode_trusted
 from cccnode.doctor.observation import Observation
 from cccnode.driver.replica import Decision, Replica, Submitted
 from cccnode.driver.waiters import NextBlock
 from cccnode.ledger.registry import Registry
-from cccnode.ledger.state import StateView
+from cccnode.ledger.state import Overlay, StateView
 from cccnode.node.connections import Connections, credible_height
 from cccnode.node.indexing import Indexer
 from cccnode.node.observing import observing as why_observing
@@ -52,9 +53,11 @@ from cccnode.types.errors import (
     NO_QUORUM,
     NOT_FOUND,
     OBSERVER,
+    OUTDATED,
     POOL_NOT_READY,
     RESTART_NOT_ACCEPTED,
     SAFETY_ALARM,
+    UPGRADE_PLANNED,
     ErrorSpec,
     Fault,
     fault,
@@ -132,8 +135,8 @@ class Service:
     async def submit(self, raws: Sequence[bytes]) -> Sequence[Submitted]:
         """See `Backend`."""
         replica = self._replica
-        if replica.executor.diverged is not None:
-            raise fault(POOL_NOT_READY, state="diverged")
+        if replica.executor.halted is not None:
+            raise fault(POOL_NOT_READY, state=replica.executor.halted.spec.name)
         if not self._registered():
             # What it promised after it left would reach nobody.
             raise fault(POOL_NOT_READY, state="not registered")
@@ -456,7 +459,7 @@ class Service:
             Check(name="clock", failed=failed.get(CLOCK_SKEW)),
             Check(name="signing", failed=signing),
             Check(name="index", failed=failed.get(INDEX_BEHIND)),
-            Check(name="state", failed=failed.get(DIVERGED)),
+            Check(name="state", failed=failed.get(DIVERGED) or failed.get(OUTDATED)),
         ]
 
     def observing(self) -> ErrorSpec | None:
@@ -470,6 +473,8 @@ class Service:
     def _state(self, specs: set[ErrorSpec]) -> str:
         if DIVERGED in specs:
             return "diverged"
+        if OUTDATED in specs:
+            return "outdated"
         if BEHIND in specs:
             return "catching_up"
         if NO_QUORUM in specs:
@@ -480,8 +485,8 @@ class Service:
         """Everything that is not as it should be, most serious first."""
         replica = self._replica
         reasons = []
-        if replica.executor.diverged is not None:
-            reasons.append(Reason(spec=DIVERGED, values=replica.executor.diverged.values))
+        if replica.executor.halted is not None:
+            reasons.append(Reason(spec=replica.executor.halted.spec, values=replica.executor.halted.values))
         reasons += self._of_consensus()
         if (alone := self._unconnected()) is not None:
             reasons.append(alone)
@@ -494,9 +499,20 @@ class Service:
             reasons.append(Reason(spec=CLOCK_SKEW, values={"milliseconds": skew}))
         if (lag := self.index_lag()) > INDEX_BEHIND_BLOCKS:
             reasons.append(Reason(spec=INDEX_BEHIND, values={"blocks": lag}))
-        if replica.voting is None:
+        if replica.epoch.me is None:
             reasons.append(Reason(spec=OBSERVER))
+        reasons += [Reason(spec=UPGRADE_PLANNED, values=values) for values in self._unknown_features()]
         return reasons
+
+    def _unknown_features(self) -> list[dict[str, object]]:
+        """Scheduled features that this program does not know: its operator has until their height to replace it."""
+        replica = self._replica
+        planned = read_planned(Overlay(replica.store.state))
+        return [
+            {"feature": row.feature, "height": row.height, "code": row.code}
+            for row in planned
+            if row.feature not in replica.registry.features
+        ]
 
     def _of_consensus(self) -> list[Reason]:
         """What keeps this node from voting, or the network from making blocks."""

@@ -31,8 +31,8 @@ class Trier:
         (verdict,) = decode_transactions(replica.registry, replica.chain_id, (raw,))
         if isinstance(verdict, Fault):
             return b"", verdict
-        if replica.executor.diverged is not None:
-            return verdict.id, fault(POOL_NOT_READY, state="diverged")
+        if replica.executor.halted is not None:
+            return verdict.id, fault(POOL_NOT_READY, state=replica.executor.halted.spec.name)
         return verdict.id, self._refusal(verdict)
 
     def simulate(self, raw: bytes) -> Simulated:

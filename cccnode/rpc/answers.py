@@ -209,6 +209,7 @@ def _build(schemas: Schemas) -> dict[str, Schema]:
         "chain_header": header,
         "chain_block": _block(header, receipt, schemas),
         "chain_validators": _with({"quorum": COUNT, "faults": COUNT}, schemas, EpochRecord),
+        "chain_features": record({"known": items(TEXT), "active": items(TEXT)}),
         "chain_results": record(
             {"height": DECIMAL, "block_id": HASH, "state_root": HASH, "receipts_root": HASH, "results_root": HASH}
         ),

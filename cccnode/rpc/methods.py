@@ -198,6 +198,10 @@ async def _chain_validators(scope: Scope, _params: Nothing) -> Json:
     return {**writer(EpochRecord)(record), "quorum": quorum(members), "faults": faults(members)}
 
 
+async def _chain_features(scope: Scope, _params: Nothing) -> Json:
+    return {"known": sorted(scope.backend.registry.features), "active": list(scope.backend.record().features)}
+
+
 def _height(backend: Backend, params: AtHeight) -> int:
     return backend.status().height if params.height is None else params.height
 
@@ -419,6 +423,12 @@ CORE_METHODS: Final = (
     Method(name="chain_status", params=Nothing, handle=_chain_status, en="How this node is, and why.", cost=2),
     Method(name="chain_header", params=AtHeight, handle=_chain_header, en="The header of a final block.", cost=2),
     Method(name="chain_block", params=AtHeight, handle=_chain_block, en="A final block with its receipts.", cost=100),
+    Method(
+        name="chain_features",
+        params=Nothing,
+        handle=_chain_features,
+        en="Features that this node's program knows, and those of the current epoch.",
+    ),
     Method(name="chain_validators", params=Nothing, handle=_chain_validators, en="The current epoch's record.", cost=2),
     Method(
         name="tx_submit",

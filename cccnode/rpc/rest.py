@@ -30,6 +30,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "chain_results": "/v1/results/{height}",
     "chain_light": "/v1/light",
     "chain_validators": "/v1/validators",
+    "chain_features": "/v1/features",
     "events_proof": "/v1/blocks/{height}/proof",
     "tx_get": "/v1/transactions/{tx_id}",
     "tx_status": "/v1/transactions/{tx_id}/status",

@@ -126,7 +126,7 @@ def test_a_node_that_diverged_stops_and_stays_readable(monkeypatch: pytest.Monke
         assert network.run(MINUTE, lambda: all(tx_id in network.nodes[0].replica.window for tx_id in ids))  # noqa: B023
 
     replica = wrong.replica
-    assert DIVERGED is replica.executor.diverged.spec
+    assert DIVERGED is replica.executor.halted.spec
     signed, height = len(network.signed[3]), replica.chain.height
     answers: list[tuple[bytes, Fault | None]] = []
     replica.submit([b"x"], answers.extend)
@@ -140,9 +140,9 @@ def test_a_node_that_diverged_stops_and_stays_readable(monkeypatch: pytest.Monke
 
     network.crash(wrong)
     network.restart(wrong)
-    assert DIVERGED is wrong.replica.executor.diverged.spec, "its disk says so, before anybody else does"
+    assert DIVERGED is wrong.replica.executor.halted.spec, "its disk says so, before anybody else does"
     network.run(20_000)
-    assert DIVERGED is wrong.replica.executor.diverged.spec, "a restart does not make it right"
+    assert DIVERGED is wrong.replica.executor.halted.spec, "a restart does not make it right"
     assert signed == len(network.signed[3])
     assert network.violations, "as the checker sees too"
     assert all(" differs at height " in text for text in network.violations), network.violations
@@ -160,7 +160,7 @@ def test_another_fault_than_divergence_stops_the_node(monkeypatch: pytest.Monkey
     send(network, 0)
     with pytest.raises(Fault, match="home/DISK_FAILED"):
         network.run(5_000)
-    assert replica.executor.diverged is None
+    assert replica.executor.halted is None
 
 
 def test_what_is_rebuilt_equals_what_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`python -m tests.end_to_end.altered run ...`: cccnode of another build.
 
-It calls itself `VERSION`, and takes `FEE_MORE` base units more for every transaction than its network agreed on.
+It calls itself `VERSION`, knows the feature `FEATURE` too, and takes `FEE_MORE` base units more for every transaction
+than its network agreed on.
 """
 
 import os
@@ -9,6 +10,7 @@ from importlib import import_module
 
 import msgspec
 
+from cccnode.city import CITY
 from cccnode.city.bank import fees
 from cccnode.cli.main import run_cli
 from cccnode.ledger.fees import FeeSchedule
@@ -24,6 +26,8 @@ def _schedule(state: Reader) -> FeeSchedule:
 
 
 fees.schedule = _schedule
+if "FEATURE" in os.environ:
+    CITY.features |= {os.environ["FEATURE"]}
 if "VERSION" in os.environ:
     import_module("cccnode.node.run").version = lambda _: os.environ["VERSION"]  # type: ignore[attr-defined]
 

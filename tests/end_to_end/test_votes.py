@@ -1,6 +1,7 @@
 """The city decides who validates and what a transaction costs, while money moves: votes, not members' approvals."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
@@ -12,15 +13,16 @@ from cccnode.city.bank.state import Params
 from cccnode.city.gov import GovPropose, GovVote, ParamSet
 from cccnode.city.gov.messages import Choice, Kind
 from cccnode.city.registry.errors import RETIRED
-from cccnode.city.registry.messages import RegistryRetireFounders
-from cccnode.client import Account, to_hex
+from cccnode.city.registry.messages import RegistryRetireFounders, RegistrySchedule
+from cccnode.client import Account, Client, ClientError, to_hex
 from cccnode.codec import Noun, encode
 from cccnode.keys import Role
 from cccnode.types.addresses import parse_account
+from cccnode.types.errors import OUTDATED, POOL_NOT_READY, UPGRADE_PLANNED
 from cccnode.types.transaction import account_id
 from tests.end_to_end.conftest import VALIDATORS
 from tests.end_to_end.load import Load, exactly_once, picture
-from tests.end_to_end.processes import Network, advance, equal_roots, height, many, run
+from tests.end_to_end.processes import Network, advance, codes, equal_roots, height, many, refused, run
 from tests.end_to_end.test_membership import FEES, NAME, follows, prepares, told, typed, votes
 from tests.end_to_end.waiting import until
 
@@ -32,6 +34,9 @@ CHAMBERS = (0, 1, 2)
 """Government, academia and private; the chamber of the citizens is that of persons."""
 DEARER = 2 * Params().fee_base
 LEAVER = 3
+FEATURE = "milestones"
+OLD = 3
+ALTERED = (sys.executable, "-m", "tests.end_to_end.altered")
 BY_VOTE = ("--by-vote", "deposit", "--expedited")
 
 
@@ -56,8 +61,8 @@ async def test_the_city_decides(networks: Callable[..., Network]) -> None:
             await follows(city, load, guest.index)
 
             account = await given_fees(city, load, guest.index)
-            refused = await asyncio.to_thread(run, "validator", "apply", "--home", str(guest.home.root))
-            assert RETIRED.name in refused.stderr, "the members' own approvals have ended"
+            retired_way = await asyncio.to_thread(run, "validator", "apply", "--home", str(guest.home.root))
+            assert RETIRED.name in retired_way.stderr, "the members' own approvals have ended"
             joined = await by_command(city, guest.index, "validator", "apply")
             await decide(load, voters, joined)
             await city.validating(clients, guest.index)
@@ -78,6 +83,57 @@ async def test_the_city_decides(networks: Callable[..., Network]) -> None:
         everywhere = [*VALIDATORS, guest.index]
         await exactly_once(load, everywhere, before, alone=False)
         await same_fees(load, dearer, everywhere)
+
+
+@pytest.mark.timeout(300)
+async def test_an_old_program_stops_by_name(networks: Callable[..., Network]) -> None:
+    """New rules begin when three of four know them; the fourth was warned, stops, says why, and comes back upgraded."""
+    city = networks(validators=4, parameters=RULES)
+    city.start(0, 1, 2, program=ALTERED, env={"FEATURE": FEATURE})
+    city.start(OLD)
+    async with city.clients() as clients:
+        await city.validating(clients, *VALIDATORS)
+        load = Load(city, clients, [0, 1, 2])
+        persons = [city.account(name) for name in ("demo1", "demo2")]
+        voters = [*persons, *(owner(city, index) for index in CHAMBERS)]
+        planned = await proposed(load, voters[0], Kind.UPGRADE, RegistrySchedule(FEATURE, 1, bytes(32)))
+        await decide(load, voters, planned)
+        await until(lambda: says(clients[OLD], UPGRADE_PLANNED.name), "the old program warns")
+        declare = ("validator", "ready", FEATURE, "--home")
+        unknown = await asyncio.to_thread(run, *declare, str(city.node(OLD).home.root))
+        assert OUTDATED.name in unknown.stderr, "it does not declare what it does not know"
+        assert (await clients[0].call("chain_features"))["active"] == []
+        for index in (0, 1, 2):
+            await typed(city.node(index).home.root, *declare[:-1])
+        await until(lambda: says(clients[OLD], OUTDATED.name), "the old program stops")
+        for node in (0, 1, 2):
+            await until(lambda node=node: is_active(clients[node]), "the others go on by the new rules")
+        assert (await clients[OLD].status())["state"] == "outdated"
+        assert (await refused_by(load, OLD)).name == POOL_NOT_READY.name
+        await load.final_everywhere([0, 1, 2])
+        city.stop(OLD)
+        city.start(OLD)
+        await until(lambda: says(clients[OLD], OUTDATED.name), "a restart does not teach it")
+        city.stop(OLD)
+        city.start(OLD, program=ALTERED, env={"FEATURE": FEATURE})
+        await city.validating(clients, *VALIDATORS)
+        await load.final_everywhere(VALIDATORS)
+        await equal_roots(clients)
+
+
+async def says(client: Client, reason: str) -> bool:
+    """Whether a node gives this reason."""
+    return reason in codes(await client.status())
+
+
+async def is_active(client: Client) -> bool:
+    """Whether a node's epoch has the feature."""
+    return FEATURE in (await client.call("chain_features"))["active"]
+
+
+async def refused_by(load: Load, node: int) -> ClientError:
+    """The error of a submission to a node."""
+    return await refused(load.clients[node].submit(load.sign()[1]))
 
 
 def owner(city: Network, index: int) -> Account:

@@ -132,7 +132,7 @@ def test_told_every_two_seconds_and_at_news(node: Told) -> None:
     node.watched.run(4 * REPORT_MS + BEAT_MS // 2)
     assert 5 == len(node.wire.told), "at once, then every two seconds"
 
-    node.watched.node.replica.executor.diverged = fault(DIVERGED, height=1)
+    node.watched.node.replica.executor.halted = fault(DIVERGED, height=1)
     node.watched.run(BEAT_MS)
     assert 6 == len(node.wire.told)
     assert ("diverged", DIVERGED.name) == (node.wire.told[-1].state, node.wire.told[-1].reasons[0])

@@ -253,7 +253,7 @@ def test_wait_runs_out() -> None:
 def test_not_ready() -> None:
     """A node that diverged takes no transactions: pool/NOT_READY."""
     watched = Watched()
-    watched.node.replica.executor.diverged = fault(DIVERGED, height=1)
+    watched.node.replica.executor.halted = fault(DIVERGED, height=1)
 
     with pytest.raises(Fault, match="pool/NOT_READY") as caught:
         asyncio.run(watched.service.submit([b"x"]))
@@ -389,7 +389,7 @@ def test_safety_alarm() -> None:
 def test_diverged() -> None:
     """storage/DIVERGED comes first, with what differed, and decides the state."""
     watched = Watched()
-    watched.node.replica.executor.diverged = fault(DIVERGED, height=7)
+    watched.node.replica.executor.halted = fault(DIVERGED, height=7)
 
     status = watched.service.status()
     assert DIVERGED is status.reasons[0].spec

@@ -15,18 +15,22 @@ from cccnode.city.registry.messages import (
     RegistryLeave,
     RegistryPause,
     RegistryPropose,
+    RegistryReady,
     RegistryRemoveNode,
     RegistryRemoveOrganisation,
     RegistryRemoveValidator,
     RegistryRetireFounders,
     RegistryRotateKey,
+    RegistrySchedule,
     RegistrySet,
+    RegistryUnschedule,
     RegistryWithdraw,
 )
 from cccnode.city.registry.policies import Params
 from cccnode.city.registry.preflight import Preflight
 from cccnode.city.registry.proposals import approve, propose, withdraw
 from cccnode.city.registry.queries import (
+    FeaturesAnswer,
     NoParams,
     OrganisationAnswer,
     PolicyAnswer,
@@ -35,6 +39,7 @@ from cccnode.city.registry.queries import (
     ValidatorAnswer,
     registry_checkpoints,
     registry_decisions,
+    registry_features,
     registry_nodes,
     registry_organisations,
     registry_policies,
@@ -46,6 +51,7 @@ from cccnode.city.registry.record import RegisteredNode
 from cccnode.city.registry.rules import add_node, leave, pause, remove_node, rotate_key
 from cccnode.city.registry.standing import suspending
 from cccnode.city.registry.state import Checkpoint, Decision
+from cccnode.city.registry.upgrades import check_schedule, check_unschedule, declare_ready, schedule, unschedule
 from cccnode.ledger.module import Message, Module, Query
 
 _LIGHT: Final = 4
@@ -199,6 +205,37 @@ MODULE: Final = Module(
             en="End the founders' approvals: only the city's votes change the network, by the city's vote.",
             th="ยุติการอนุมัติของผู้ก่อตั้งด้วยมติของเมือง",
         ),
+        Message(
+            kind=RegistrySchedule,
+            handle=schedule,
+            weight=_LIGHT,
+            decided="upgrade",
+            check=check_schedule,
+            verb="city-schedule-feature",
+            positional=("feature", "height", "code"),
+            en="Bring a feature's rules into force from a height on, by the city's vote.",
+            th="กำหนดให้กฎชุดใหม่มีผลตั้งแต่ความสูงที่ระบุด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryUnschedule,
+            handle=unschedule,
+            weight=_LIGHT,
+            decided="upgrade",
+            check=check_unschedule,
+            verb="city-unschedule-feature",
+            positional=("feature",),
+            en="Call a scheduled feature off, by the city's vote.",
+            th="ยกเลิกกฎชุดใหม่ที่กำหนดไว้ด้วยมติของเมือง",
+        ),
+        Message(
+            kind=RegistryReady,
+            handle=declare_ready,
+            weight=_LIGHT,
+            verb="declare-ready",
+            positional=("feature",),
+            en="Declare that the own validator's program knows a scheduled feature.",
+            th="แจ้งว่าโปรแกรมของผู้ตรวจสอบรองรับกฎชุดใหม่ที่กำหนดไว้แล้ว",
+        ),
     ),
     queries=(
         Query(
@@ -258,6 +295,14 @@ MODULE: Final = Module(
             th="เกณฑ์การผ่านของการเปลี่ยนแปลงแต่ละประเภท",
         ),
         Query(
+            method="registry_features",
+            params=NoParams,
+            result=FeaturesAnswer,
+            answer=registry_features,
+            en="Which features are in force, which are scheduled, and who is ready for them.",
+            th="กฎชุดใดมีผลแล้ว ชุดใดกำหนดไว้ และใครพร้อมแล้ว",
+        ),
+        Query(
             method="registry_checkpoints",
             params=NoParams,
             result=tuple[Checkpoint, ...],
@@ -270,6 +315,7 @@ MODULE: Final = Module(
     parameters=Params,
     genesis=write_genesis,
     genesis_accounts=write_accounts,
+    features=("demo",),
     hooks=(("members/suspending", suspending),),
     end_block=end_block,
 )

@@ -26,6 +26,7 @@ from cccnode.city.registry.state import (
     write_epoch_members,
     write_participation,
 )
+from cccnode.city.registry.upgrades import activate
 from cccnode.ledger.module import Context
 from cccnode.ledger.state import Overlay
 from cccnode.types.block import Header
@@ -42,6 +43,7 @@ def end_block(context: Context) -> None:
     _note_leader(context.state, header, record)
     _note_checkpoint(context.state, header)
     expire(context)
+    activate(context, header.height, record)
 
 
 def _begin_epoch(context: Context, height: int, record: EpochRecord) -> None:

@@ -41,6 +41,9 @@ RECEIPT_ROOT: Final = ErrorSpec(3042, "registry/RECEIPT_ROOT", "The candidate co
 
 RETIRED: Final = ErrorSpec(3043, "registry/RETIRED", "The founders' approvals are retired: the city's votes decide.", "การอนุมัติของผู้ก่อตั้งสิ้นสุดแล้ว เมืองเป็นผู้ลงมติ", "Make a proposal: `cccnode tx gov-propose`.", "เสนอเรื่องด้วย cccnode tx gov-propose")
 
+FEATURE_ACTIVE: Final = ErrorSpec(3050, "registry/FEATURE_ACTIVE", "The feature is in force already.", "กฎชุดนี้มีผลใช้บังคับแล้ว", "Nothing to do; rules are changed by another feature.", "ไม่ต้องทำอะไร หากต้องการเปลี่ยนกฎให้กำหนดชุดใหม่")
+FEATURE_UNPLANNED: Final = ErrorSpec(3051, "registry/FEATURE_UNPLANNED", "No feature of that name is scheduled.", "ไม่มีกฎชุดชื่อนี้ที่กำหนดไว้", "See registry_features; the city schedules one by a vote of the kind upgrade.", "ดูที่ registry_features เมืองกำหนดด้วยมติประเภท upgrade")
+
 ERRORS: Final = (
     NOT_ORGANISATION, NOT_ACTIVE, UNKNOWN_ORGANISATION, NAME_TAKEN, FULL, THRESHOLD,
     CERTIFICATE, NODE_KNOWN, NODE_LIMIT, UNKNOWN_NODE, LAST_NODE,
@@ -48,4 +51,5 @@ ERRORS: Final = (
     UNKNOWN_PROPOSAL, PROPOSAL_EXPIRED, TOO_MANY_PROPOSALS, DUPLICATE_PROPOSAL, ALREADY_APPROVED, NOT_ELIGIBLE,
     NOT_PROPOSER, OUT_OF_BOUNDS,
     RECEIPT_SUBJECT, RECEIPT_STALE, RECEIPT_ROOT, RETIRED,
+    FEATURE_ACTIVE, FEATURE_UNPLANNED,
 )

@@ -13,7 +13,7 @@ from cccnode.city.members.state import Pillar
 from cccnode.codec import Noun
 from cccnode.types.limits import CERTIFICATE_DER_MAX, NODES_PER_ORGANISATION_MAX
 from cccnode.types.readiness import ReadinessReceipt
-from cccnode.types.scalars import U8, U63, Name, PublicKey, Signature
+from cccnode.types.scalars import U8, U63, Hash, Height, Name, PublicKey, Signature
 from cccnode.types.validators import Limits, Timers
 
 NUMBER: Final = 3
@@ -243,6 +243,31 @@ class RegistrySet(Noun, tag=0x030D, frozen=True, array_like=True, gc=False):
 
 class RegistryRetireFounders(Noun, tag=0x030E, frozen=True, array_like=True, gc=False):
     """End the organisations' own approvals: from now on only the city's votes change the network."""
+
+
+class RegistrySchedule(Noun, tag=0x030F, frozen=True, array_like=True, gc=False):
+    """Bring a feature's rules into force after `height`, once a quorum of the validators is ready, by the city's vote.
+
+    Scheduled again, it has the new height.
+    """
+
+    feature: OrganisationName
+    """Its name, as programs know it."""
+    height: Height
+    code: Hash
+    """SHA-256 of the release that the city read, for whoever wants to check his own."""
+
+
+class RegistryUnschedule(Noun, tag=0x0310, frozen=True, array_like=True, gc=False):
+    """Call a scheduled feature off, as the city has decided."""
+
+    feature: OrganisationName
+
+
+class RegistryReady(Noun, tag=0x0311, frozen=True, array_like=True, gc=False):
+    """Declare that the own validator's program knows the rules of a scheduled feature."""
+
+    feature: OrganisationName
 
 
 class RegistryWithdraw(Noun, tag=0x0308, frozen=True, array_like=True, gc=False):

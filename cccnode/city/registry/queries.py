@@ -18,15 +18,18 @@ from cccnode.city.registry.state import (
     organisation_account,
     organisation_names,
     read_consensus_key,
+    read_features,
     read_organisation,
     read_participation,
+    read_planned,
     read_policy,
     read_proposal,
+    ready_for,
 )
 from cccnode.codec import Noun
 from cccnode.ledger.state import Reader
-from cccnode.types.scalars import U16, U63, AccountId, Height, Millis, Name, PublicKey
-from cccnode.types.validators import Validator
+from cccnode.types.scalars import U16, U63, AccountId, Hash, Height, Millis, Name, PublicKey
+from cccnode.types.validators import Validator, quorum
 
 
 class NoParams(Noun, frozen=True, array_like=True, gc=False):
@@ -112,6 +115,36 @@ class PreflightParams(Noun, frozen=True, array_like=True, gc=False):
     joins: bool
     """Whether it would join; else it would leave, pause or be removed."""
     flagged: bool = False
+
+
+class PlannedAnswer(Noun, frozen=True, array_like=True, gc=False):
+    """A feature that waits for its height and for the validators."""
+
+    feature: Name
+    height: Height
+    code: Hash
+    ready: tuple[Name, ...]
+    """Validators of this epoch that know it."""
+    needed: U16
+    """So many must."""
+
+
+class FeaturesAnswer(Noun, frozen=True, array_like=True, gc=False):
+    """Which rules hold, beside those that always do."""
+
+    active: tuple[Name, ...]
+    """From the next epoch on at the latest."""
+    planned: tuple[PlannedAnswer, ...]
+
+
+def registry_features(state: Reader, params: NoParams) -> FeaturesAnswer:
+    """Features in force, and what is scheduled."""
+    members = tuple(member.organisation for member in recorded_members(state)[1])
+    planned = []
+    for row in read_planned(state):
+        ready = tuple(name for name in ready_for(state, row.feature) if name in members)
+        planned.append(PlannedAnswer(row.feature, row.height, row.code, ready, quorum(len(members))))
+    return FeaturesAnswer(read_features(state), tuple(planned))
 
 
 def registry_organisations(state: Reader, params: NoParams) -> tuple[OrganisationAnswer, ...]:

@@ -11,6 +11,8 @@ r/<name>        <node key>        NodeRecord: unregistered, but trusted until th
 retiring        <name>            True: the organisations that have such nodes
 vk/<key>        ""                name: whose consensus key this is or was
 epoch           limits, timers, features: what the next epoch record takes over
+epoch           planned           tuple of Planned: features that wait, by name
+ready/<feature> <name>            True: this organisation's validator knows its rules
 epoch           retired: True once only the city's votes change the network
                 changes           how often anything changed that the next epoch record reads
 policy          <kind u8>         Policy
@@ -26,6 +28,7 @@ led/<key>       ""                Participation, of the validators of the newest
 ready           <slot u8>         Checkpoint
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
@@ -55,9 +58,11 @@ _DECIDED: Final = b"decided"
 _MEMBERS: Final = b"er/"
 _LED: Final = b"led/"
 _READY: Final = b"ready"
+_KNOWS: Final = b"ready/"
 _ONLY: Final = b""
 _ACCOUNT: Final = b"a"
 _CONSENSUS_KEY: Final = b"v"
+_PLANNED: Final = b"planned"
 _FLAG: Final = b"f"
 _CHANGES: Final = b"changes"
 _NUMBER_BYTES: Final = 2
@@ -69,6 +74,15 @@ CHECKPOINT_HEIGHTS: Final = 32
 CHECKPOINTS_KEPT: Final = 64
 
 Features = tuple[Name, ...]
+
+
+class Planned(Noun, frozen=True, array_like=True, gc=False):
+    """A feature that comes into force, if the validators are ready."""
+
+    feature: Name
+    height: Height
+    """Not before the epoch after this one."""
+    code: Hash
 
 
 class Standing(IntEnum):
@@ -309,6 +323,31 @@ def read_timers(state: Reader) -> Timers:
 def read_features(state: Reader) -> Features:
     """Active features of the next epoch, sorted."""
     return state.get(EPOCH, b"features", Features) or ()
+
+
+def read_planned(state: Reader) -> tuple[Planned, ...]:
+    """Scheduled features, by name."""
+    return state.get(EPOCH, _PLANNED, tuple[Planned, ...]) or ()
+
+
+def write_planned(state: Overlay, planned: Iterable[Planned]) -> None:
+    """Set what is scheduled; who is ready for what is not scheduled any more is forgotten."""
+    rows = tuple(sorted(planned, key=lambda row: row.feature))
+    stays = [row.feature for row in rows]
+    for gone in [row.feature for row in read_planned(state) if row.feature not in stays]:
+        for name in ready_for(state, gone):
+            state.put(_KNOWS + gone.encode(), name.encode(), None)
+    state.put(EPOCH, _PLANNED, rows or None)
+
+
+def ready_for(state: Reader, feature: str) -> tuple[str, ...]:
+    """Organisations that declared that they know a scheduled feature, by name."""
+    return tuple(sorted(item.decode() for item in state.group(_KNOWS + feature.encode(), bool)))
+
+
+def write_ready(state: Overlay, feature: str, name: str) -> None:
+    """An organisation's validator knows a scheduled feature."""
+    state.put(_KNOWS + feature.encode(), name.encode(), True)
 
 
 def write_limits(state: Overlay, limits: Limits) -> None:
