@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+from cccnode.ledger import module
+from cccnode.types.errors import Fault
+
 NETWORKS = ("tests/end_to_end/", "tests/benchmarks/test_benchmarks.py")
 
 settings.register_profile(
@@ -19,6 +22,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("long", parent=settings.get_profile("sample"), max_examples=2_000)
+_FAILURES = module.FAILURES
+module.FAILURES = (Fault,)  # A rule's mistake ends the test; a node would let the transaction fail and go on.
 settings.load_profile("sample")  # `make long` passes --hypothesis-profile=long
 
 
@@ -47,3 +52,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 if os.environ.get("CCCNODE_CI"):
                     pytest.fail(text)
                 pytest.skip(text)
+
+
+@pytest.fixture
+def forgiving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules are carried out as in a node: a mistake fails its transaction."""
+    monkeypatch.setattr(module, "FAILURES", _FAILURES)

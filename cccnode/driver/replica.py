@@ -494,6 +494,8 @@ class Replica:
         """A block is executed and durable: everything that waited for it goes on."""
         block, outcome = applied.job.block, applied.outcome
         last = ends_epoch(block.header)
+        for flaw in outcome.flaws:
+            _log.error("rule failed", height=outcome.height, exc_info=flaw)
         self.final.height = max(self.final.height, outcome.height)
         self.mempool.forget(outcome.decided)
         self.mempool.expire(outcome.time_ms)

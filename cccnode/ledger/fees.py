@@ -12,18 +12,20 @@ from cccnode.types.transaction import Transaction
 
 FEE_FREE_BYTES: Final = 512
 """Bytes of a transaction that `fee_base` pays for."""
-FEE_RATE_MAX: Final = 10**12
-"""Bound of either rate, so that no fee comes near the largest amount."""
+FEE_BASE_MAX: Final = 10**8
+FEE_BYTE_MAX: Final = 10**5
+"""Bounds of the rates: a vote for more could leave nobody able to pay for the vote that takes it back."""
 
-Rate = Annotated[int, Meta(ge=0, le=FEE_RATE_MAX)]
+Base = Annotated[int, Meta(ge=0, le=FEE_BASE_MAX)]
+PerByte = Annotated[int, Meta(ge=0, le=FEE_BYTE_MAX)]
 
 
 class FeeSchedule(Noun, frozen=True, array_like=True, gc=False):
     """The rates of a block: constant within it, read from state at its begin."""
 
     asset: AssetId
-    base: Rate
-    per_byte: Rate
+    base: Base
+    per_byte: PerByte
     """For each byte above `FEE_FREE_BYTES`."""
     relief: bool = False
     """Whether some accounts pay less than others: then every transaction goes through `Fees.settle`."""

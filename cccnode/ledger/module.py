@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from cccnode.codec import Noun
+import msgspec
+
+from cccnode.codec import DecodeError, Noun
 from cccnode.ledger.state import Overlay, Reader, Scan, module_account
 from cccnode.types.block import Header
-from cccnode.types.errors import ErrorSpec, Fault
+from cccnode.types.errors import RULE_FAILED, STATE_CORRUPT, ErrorSpec, Fault, fault
 from cccnode.types.receipt import Field
 from cccnode.types.validators import EpochRecord
 
@@ -24,6 +26,19 @@ PROPOSAL: Final = "proposal"
 """Counter of `Context.counters`: number of the proposal that is being carried out, while it is."""
 CHARGED: Final = "charged"
 """Counter of `Context.counters`, set when a block's transactions are done: how many of them paid a fee."""
+FAILURES: tuple[type[Exception], ...] = (
+    Fault,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What may fail a transaction and nothing else: a refusal, or what a mistake in a rule raises on every node alike.
+
+Not a broken disk or a lack of memory, which one node alone has.  Tests leave only the first, so that mistakes are seen.
+"""
 GOVERNANCE: Final = module_account("gov")
 """Acts when the city has decided: only it may send messages that have `decided` (modules.md R6)."""
 
@@ -83,6 +98,8 @@ class Context:
     """What the current transaction (or the block-level rules) made known; dropped when it fails."""
     counters: dict[str, int] = field(default_factory=dict)
     """Counts within this block, by name: for per-block rates."""
+    flaws: list[Exception] = field(default_factory=list)
+    """What rules raised by our own mistake: for the log, never for the state."""
     city: Joined | None = None
     """The registry; None only in tests of rules that call no hook and carry out no message."""
 
@@ -100,6 +117,19 @@ class Context:
             for listener in self.city.hooks.get(hook, ()):
                 listener(self, *arguments)
 
+    def failed(self, failure: Exception) -> Fault:
+        """Why a transaction fails: its rule refused it, or made a mistake, which is remembered for the log.
+
+        What is about this machine alone, whose stored state is damaged, is raised again: elsewhere it would succeed.
+        """
+        damaged = isinstance(failure, (DecodeError, msgspec.MsgspecError))
+        if damaged or (isinstance(failure, Fault) and failure.spec is STATE_CORRUPT):
+            raise failure
+        if isinstance(failure, Fault):
+            return failure
+        self.flaws.append(failure)
+        return fault(RULE_FAILED, reason=type(failure).__name__)
+
     def attempt(self, account: bytes, messages: Iterable[Noun]) -> Fault | None:
         """At the end of a block: carry out messages for `account`, all or none, and keep what was done before.
 
@@ -112,10 +142,10 @@ class Context:
         try:
             for message in messages:
                 self.city.handlers[type(message)](self, message)
-        except Fault as failure:
+        except FAILURES as failure:
             self.state.rollback()
             del self.events[known:]
-            return failure
+            return self.failed(failure)
         finally:
             self.account = acting
         self.state.commit()

@@ -13,6 +13,7 @@ from typing import Any
 from cccnode.codec import encode
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
+from cccnode.ledger import module
 from cccnode.ledger.module import CHARGED, Context
 from cccnode.ledger.registry import Registry
 from cccnode.ledger.state import Overlay, StateView, Writes
@@ -49,6 +50,8 @@ class Outcome:
     """Transactions of the block that were not decided: expired, too far ahead, or decided before."""
     fees: int
     """Summed fees, in base units of the fee asset."""
+    flaws: tuple[Exception, ...] = ()
+    """What rules raised by our own mistake: for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ class Execution:
             codes=tuple(self._decided.values()),
             skipped=len(self._transactions) - len(self._decided),
             fees=self._fees,
+            flaws=tuple(self._context.flaws),
         )
 
     def _run_transactions(self, count: int) -> None:
@@ -219,11 +223,11 @@ class Execution:
         try:
             for message in messages:
                 handlers[type(message)](context, message)  # type: ignore[index]
-        except Fault as failure:
+        except module.FAILURES as failure:
             self._state.rollback()
-            self._failure = failure
+            self._failure = context.failed(failure)
             context.events = []
-            return failure.spec.code
+            return self._failure.spec.code
         self._state.commit()
         return OK
 
@@ -233,13 +237,13 @@ class Execution:
         self._fee_module.collect(self._state, self._schedule, self._fees)
         context.account, context.events = b"", []
         context.counters[CHARGED] = self._charged
-        for module in self._registry.modules:
-            if module.end_block is not None:
-                module.end_block(context)
+        for one in self._registry.modules:
+            if one.end_block is not None:
+                one.end_block(context)
                 self._state.commit()
-        for module in self._registry.modules:
-            if module.close_block is not None:
-                module.close_block(context)
+        for one in self._registry.modules:
+            if one.close_block is not None:
+                one.close_block(context)
                 self._state.commit()
         if context.events:
             self._receipts.append(encode((ZERO, OK, 0, context.events)))

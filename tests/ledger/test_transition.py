@@ -3,22 +3,32 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 
-from cccnode.city.bank import fees
+from cccnode.city import CITY
+from cccnode.city.bank import BankTransfer, fees
 from cccnode.city.bank.errors import INSUFFICIENT, NO_GRANT
+from cccnode.codec import Malformed
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
+from cccnode.ledger.module import Context
 from cccnode.ledger.transition import Execution, apply_block
 from cccnode.types.errors import (
+    RULE_FAILED,
+    STATE_CORRUPT,
     TX_FEE_TOO_LOW,
     TX_INSUFFICIENT_FEE_BALANCE,
     TX_KEY_WITHOUT_WEIGHT,
     TX_UNKNOWN_ACCOUNT,
     ErrorSpec,
+    fault,
 )
+from cccnode.types.receipt import OK
 from cccnode.types.transaction import account_id
 from tests.support.city import BALANCE, FEE, City, key, receipts
 
@@ -43,6 +53,54 @@ def test_empty_block() -> None:
     outcome = City().run()
 
     assert ({}, (), merkle.EMPTY_ROOT, 0) == (outcome.writes, outcome.receipts, outcome.receipts_root, outcome.fees)
+
+
+def _broken(raised: Exception) -> Callable[[Context, BankTransfer], None]:
+    """A rule with a mistake in its middle, for transfers of 7."""
+    right = CITY.handlers[BankTransfer]
+
+    def rule(context: Context, message: BankTransfer) -> None:
+        right(context, message)
+        if message.amount == 7:
+            raise raised
+
+    return rule
+
+
+@pytest.mark.usefixtures("forgiving")
+@pytest.mark.parametrize(
+    "mistake", [OverflowError(), KeyError("x"), AssertionError("never"), UnicodeEncodeError("x", "", 0, 1, "")]
+)
+def test_a_mistake_in_a_rule_fails_its_transaction_alone(monkeypatch: pytest.MonkeyPatch, mistake: Exception) -> None:
+    """It pays its fee and changes nothing else; the rest of the block is executed, and the log has the mistake."""
+    monkeypatch.setitem(cast("dict[type, object]", CITY.handlers), BankTransfer, _broken(mistake))
+    city = City()
+    raws = [city.sign(city.transfer(1, amount=amount)) for amount in (5, 7, 9)]
+    outcome = city.run(*raws)
+    assert (OK, RULE_FAILED.code, OK) == outcome.codes
+    assert (BALANCE - 14 - 3 * FEE, BALANCE + 14) == (city.balance(0), city.balance(1))
+    assert [row.events for row in receipts(outcome)][1] == ()
+    assert outcome.flaws == (mistake,)
+
+
+@pytest.mark.usefixtures("forgiving")
+@pytest.mark.parametrize(
+    "broken",
+    [
+        OSError("the disk"),
+        MemoryError(),
+        RecursionError(),
+        msgspec.ValidationError("x"),
+        Malformed("x"),
+        fault(STATE_CORRUPT),
+    ],
+)
+def test_what_one_machine_lacks_is_no_mistake(monkeypatch: pytest.MonkeyPatch, broken: Exception) -> None:
+    """It would be another outcome than on other nodes: this one ends instead."""
+    monkeypatch.setitem(cast("dict[type, object]", CITY.handlers), BankTransfer, _broken(broken))
+    city = City()
+    with pytest.raises(type(broken)):
+        city.run(city.sign(city.transfer(1, amount=7)))
 
 
 def _unknown(city: City) -> bytes:

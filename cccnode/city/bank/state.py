@@ -23,7 +23,7 @@ from msgspec import Meta
 
 from cccnode.city.bank.messages import MESSAGES_MAX, MessageName
 from cccnode.codec import Noun
-from cccnode.ledger.fees import FeeSchedule, Rate
+from cccnode.ledger.fees import Base, FeeSchedule, PerByte
 from cccnode.ledger.parameters import read_parameters
 from cccnode.ledger.state import Overlay, Reader, Scan, module_account
 from cccnode.types.limits import GROUP_ITEMS_MAX
@@ -178,9 +178,9 @@ class Params(Noun, frozen=True, array_like=True, gc=False):
 
     fee_asset: AssetId = "uccc"
     """In what fees are paid."""
-    fee_base: Rate = 1_000
+    fee_base: Base = 1_000
     """Fee of a transaction of up to 512 bytes, base units."""
-    fee_byte: Rate = 0
+    fee_byte: PerByte = 0
     """For each further byte, base units."""
     fee_validators: Annotated[int, Meta(ge=0, le=10_000)] = 7_000
     """Validators' share of the fees, in hundredths of a percent; the treasury has the rest."""

@@ -1,7 +1,10 @@
 """What the city decides: proposals from the first word to the last, and everything that is refused."""
 
+from typing import cast
+
 import pytest
 
+from cccnode.city import CITY
 from cccnode.city.bank.messages import TreasurySpend
 from cccnode.city.gov import GovCancel, GovDelegate, GovEndorse, GovVote, ParamSet, ending, rules
 from cccnode.city.gov.messages import Choice, Kind, Space
@@ -11,8 +14,10 @@ from cccnode.city.registry import RegistryPropose, RegistryRemoveValidator, Regi
 from cccnode.city.registry.messages import RemoveOrganisation, RemoveValidator
 from cccnode.city.registry.state import read_consensus_key
 from cccnode.city.staking import StkDelegate
+from cccnode.ledger.fees import FEE_BASE_MAX, FEE_BYTE_MAX
+from cccnode.ledger.module import Context
 from cccnode.ledger.state import Overlay
-from cccnode.types.errors import MALFORMED
+from cccnode.types.errors import MALFORMED, RULE_FAILED
 from cccnode.week.people import CCC, account_of
 from tests.city.gov.council import BODY, FEE_30, ORGANISATIONS, PERSONS, Council
 
@@ -401,6 +406,35 @@ def test_a_change_of_validators_waits() -> None:
     assert (row.status.name, row.effect_ms) == ("EXECUTED", row.eta_ms + 4 * 86_400_000)
     assert ("gov", "recorded", number, row.effect_ms) in city.events
     assert read_consensus_key(Overlay(city.state), "rangsit") is not None
+
+
+def test_fees_have_a_bound() -> None:
+    """A vote cannot make fees so high that the next one could not be paid."""
+    city = Council()
+    for name, most in (("fee_base", FEE_BASE_MAX), ("fee_byte", FEE_BYTE_MAX)):
+        assert city.send("depa", city.proposal(ParamSet("bank", name, most + 1))) == "core/PARAMETER_BOUNDS"
+    assert city.send("depa", city.proposal(ParamSet("bank", "fee_base", FEE_BASE_MAX))) == "ok"
+    richest = max(city.money(name) for name in ALL)
+    assert FEE_BASE_MAX * 10 < richest
+
+
+@pytest.mark.usefixtures("forgiving")
+def test_a_mistake_in_a_decided_rule_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the city decided fails with a name, and the next block comes."""
+    city = Council()
+    number = city.propose("depa", CharterSet(BODY), kind=Kind.CHARTER)
+    city.vote(number, YES, *ALL)
+    city.pass_time(24)
+
+    def broken(context: Context, message: CharterSet) -> None:
+        context.state.put(b"x", b"", 1)
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(cast("dict[type, object]", CITY.handlers), CharterSet, broken)
+    city.pass_time(48)
+    assert (city.status(number), city.row(number).error) == ("FAILED", RULE_FAILED.code)
+    assert not Overlay(city.state).has(b"x", b"")
+    city.pass_time(1)
 
 
 def test_charter() -> None:
