@@ -190,7 +190,9 @@ def _network(options: argparse.Namespace) -> Figures:
 async def _loaded(options: argparse.Namespace, network: Testnet, nodes: list[Node]) -> Figures:
     genesis = read_home_genesis(network.home.genesis_file)
     accounts = [entry.account_id() for entry in genesis.accounts][: options.accounts]
-    watch, load = Watch(nodes), Load([node.rpc for node in nodes], probe_every=max(1, round(512 / options.batch)))
+    watch, every = Watch(nodes), max(1, round(512 / options.batch))
+    # The search goes beyond what the nodes carry, and a node may then hang up.
+    load = Load([node.rpc for node in nodes], probe_every=every, refusable=True)
     signers = Signers(chain=genesis.chain, signers=options.signers, accounts=accounts, make=mix.mixed)
     try:
         await asyncio.sleep(_SETTLE_S)
