@@ -30,6 +30,7 @@ _LINES: Final[Mapping[str, tuple[str, ...]]] = {
     "state_commit": ("groups_per_s_per_core",),
     "consensus": ("cpu_us_per_block_all_nodes",),
     "network": _NETWORK,
+    "city": ("committed_tx_per_s", "sustained", "records", "state_depth", "apply_us_against_fewest_records"),
     "catch_up": ("tx_per_s", "blocks_per_s", "loop_bound_tx_per_s", "accounts"),
     "join": ("accounts", "seconds", "rss_mb", "serving_rss_growth_mb", "joiner_killed", "liars_found", "verified"),
     "endurance": ("transactions", "rate", "seconds", "keep", "p99_against_quiet"),

@@ -48,11 +48,15 @@ class Draft(Document, frozen=True, kw_only=True, forbid_unknown_fields=True):
     organisations: Annotated[tuple[OrganisationEntry, ...], Meta(max_length=GROUP_ITEMS_MAX)] = ()
 
 
+STATE_DEPTH: Final = 18
+"""Of a draft: a million records are changed for a fifth more than ten thousand, and an empty node takes 40 MB more than
+with the 16 of test networks (benchmarks/results/city.md)."""
+
+
 def begin(name: str, *, time_ms: int) -> Draft:
     """A draft without organisations: one asset for fees, default limits; people may edit it before they pass it on."""
-    return Draft(
-        name=name, time_ms=time_ms, assets=(AssetEntry(id=ASSET, exponent=EXPONENT, cap=str(CAP)),), signed=True
-    )
+    assets = (AssetEntry(id=ASSET, exponent=EXPONENT, cap=str(CAP)),)
+    return Draft(name=name, time_ms=time_ms, state_depth=STATE_DEPTH, assets=assets, signed=True)
 
 
 def read_draft(raw: bytes) -> Document:

@@ -172,6 +172,8 @@ class Message:
     """Whether a suspended account may send it: over its own data, debts and ways out (modules.md 3.0)."""
     check: Handler | None = None
     """For a decided message: refuses what could not be, when it is proposed.  Writes nothing."""
+    packed: str = ""
+    """Name of a field of encoded messages, whose texts are looked through like its own before it is admitted."""
     verb: str = ""
     """Such as `transfer`; the arguments are the fields of the noun, in order."""
     positional: tuple[str, ...] = ()

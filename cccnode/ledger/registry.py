@@ -98,7 +98,7 @@ class Registry:
         self.rows: Mapping[type[Noun], Message] = {row.kind: row for row in self.messages.values()}
         """Every message by kind."""
         self.handlers: Mapping[type[Noun], Handler] = {kind: _guarded(row) for kind, row in self.rows.items()}
-        self.texts = {kind: check for kind in self.rows if (check := checker(kind)) is not None}
+        self.texts = {kind: check for kind, row in self.rows.items() if (check := self._reads(row)) is not None}
         """What looks through the texts of a message, by its kind, where it has any: refuses personal data."""
         self.exits = frozenset(row.kind for row in self.messages.values() if row.exit)
         """What a suspended account may still send."""
@@ -163,6 +163,23 @@ class Registry:
             return self._decode(raw)
         except _UNREADABLE as error:
             raise self._diagnosis(raw, str(error)) from None
+
+    def _reads(self, row: Message) -> Callable[[Any], None] | None:
+        """What looks through the texts of a message and of those that are packed in it; None where there are none."""
+        own = checker(row.kind)
+        if not row.packed:
+            return own
+
+        def check(message: Any) -> None:
+            if own is not None:
+                own(message)
+            for raw in getattr(message, row.packed):
+                noun = self.decode_message(raw)
+                inner = self.texts.get(type(noun))
+                if inner is not None:
+                    inner(noun)
+
+        return check
 
     def decode_message(self, raw: bytes) -> Noun:
         """One message from foreign bytes: [tag, fields...].

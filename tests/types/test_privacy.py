@@ -6,11 +6,12 @@ import pytest
 from msgspec import Meta
 
 from cccnode.city import CITY
-from cccnode.codec import Noun
+from cccnode.city.gov.messages import GovPropose, Kind
+from cccnode.codec import Noun, encode
 from cccnode.ingress import decode_transactions
 from cccnode.ledger.policies import AllOf, Apart, Role
 from cccnode.mempool import Mempool
-from cccnode.types.errors import NOT_NFC, PERSONAL_DATA, Fault
+from cccnode.types.errors import MALFORMED, NOT_NFC, PERSONAL_DATA, Fault
 from cccnode.types.privacy import Privacy, PublicText, check_text, checker, marked, personal_data
 from tests.city.counter import CountRaise
 from tests.city.counter.test_counter import GROWN
@@ -148,6 +149,23 @@ def test_at_the_door_and_in_a_block() -> None:
     outcome = city.run(raw)
 
     assert (PERSONAL_DATA.code, FEE) == (outcome.codes[0], outcome.fees)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_packed_messages_are_opened_at_the_door(depth: int) -> None:
+    """What a proposal carries is looked through before any block keeps it, however deep; no message, no entry."""
+    packed: tuple[bytes, ...] = ()
+    title = MAIL
+    for _ in range(depth):
+        packed, title = (encode(GovPropose(Kind.TEXT, packed, title, bytes(32), False, False)),), "A title"
+    for messages, spec in ((packed, PERSONAL_DATA), ((MAIL.encode(),), MALFORMED)):
+        city = City()
+        raw = city.sign(GovPropose(Kind.PARAM, messages, "A title", bytes(32), False, False))
+        (verified,) = decode_transactions(CITY, city.chain, [raw])
+        assert not isinstance(verified, Fault)
+        refused = Mempool(CITY).admit(verified, wall_ms=city.now, view=city.state, window=city.window)
+        assert refused is not None
+        assert refused.spec is spec
 
 
 def test_transfers_are_not_searched() -> None:

@@ -59,6 +59,7 @@ MODULE: Final = Module(
             kind=GovPropose,
             handle=propose,
             weight=_PROPOSING,
+            packed="messages",
             verb="gov-propose",
             positional=("kind", "title"),
             defaults=(("messages", []), ("expedited", False), ("endorsed", False)),
