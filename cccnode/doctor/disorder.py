@@ -29,6 +29,7 @@ _SILENCING: Final = (
     errors.SAFETY_ALARM,
     errors.JOURNAL_CORRUPT,
     errors.NOT_SIGNING_JOURNAL_LOST,
+    errors.OUTDATED,
     errors.OBSERVER,
 )
 """Why a validator that runs does not vote."""

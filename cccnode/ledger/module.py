@@ -39,6 +39,8 @@ FAILURES: tuple[type[Exception], ...] = (
 
 Not a broken disk or a lack of memory, which one node alone has.  Tests leave only the first, so that mistakes are seen.
 """
+FLAWS_MAX: Final = 4
+"""Mistakes of one block that are remembered: whoever has found one may send it a thousand times."""
 GOVERNANCE: Final = module_account("gov")
 """Acts when the city has decided: only it may send messages that have `decided` (modules.md R6)."""
 
@@ -127,7 +129,8 @@ class Context:
             raise failure
         if isinstance(failure, Fault):
             return failure
-        self.flaws.append(failure)
+        if len(self.flaws) < FLAWS_MAX:
+            self.flaws.append(failure)
         return fault(RULE_FAILED, reason=type(failure).__name__)
 
     def attempt(self, account: bytes, messages: Iterable[Noun]) -> Fault | None:

@@ -94,6 +94,7 @@ def test_a_single_validator() -> None:
         (World().change(2, version="0.9"), 0, "degraded", causes(("doctor/OTHER_VERSION", [2]))),
         (World().change(2, version="0.9"), 2, "degraded", causes(("doctor/OTHER_VERSION", [2]))),
         (World().change(1, state="observing", reasons=("consensus/JOURNAL_LOST",)), 0, "degraded", causes(("doctor/NOT_SIGNING", [1]))),
+        (World().change(1, state="outdated", reasons=("node/OUTDATED",)), 0, "degraded", causes(("doctor/NOT_SIGNING", [1]))),
         (World().change(1, state="observing", reasons=("storage/JOURNAL_CORRUPT",)), 1, "degraded", causes(("doctor/NOT_SIGNING", [1]))),
         (World().change(1, 2, reasons=("consensus/SAFETY_ALARM",)), 0, "stalled", causes(("doctor/NOT_SIGNING", [1, 2]))),
         (World().change(1, reasons=("consensus/NOT_A_VALIDATOR",)), 0, "degraded", causes(("doctor/NOT_SIGNING", [1]))),

@@ -16,7 +16,7 @@ from cccnode.city.bank.errors import INSUFFICIENT, NO_GRANT
 from cccnode.codec import Malformed
 from cccnode.crypto import merkle
 from cccnode.crypto.hashing import ZERO
-from cccnode.ledger.module import Context
+from cccnode.ledger.module import FLAWS_MAX, Context
 from cccnode.ledger.transition import Execution, apply_block
 from cccnode.types.errors import (
     RULE_FAILED,
@@ -81,6 +81,16 @@ def test_a_mistake_in_a_rule_fails_its_transaction_alone(monkeypatch: pytest.Mon
     assert (BALANCE - 14 - 3 * FEE, BALANCE + 14) == (city.balance(0), city.balance(1))
     assert [row.events for row in receipts(outcome)][1] == ()
     assert outcome.flaws == (mistake,)
+
+
+@pytest.mark.usefixtures("forgiving")
+def test_few_mistakes_of_a_block_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fails, and the log has some of them."""
+    monkeypatch.setitem(cast("dict[type, object]", CITY.handlers), BankTransfer, _broken(KeyError()))
+    city = City()
+    outcome = city.run(*(city.sign(city.transfer(1, amount=7)) for _ in range(FLAWS_MAX + 2)))
+    assert set(outcome.codes) == {RULE_FAILED.code}
+    assert len(outcome.flaws) == FLAWS_MAX
 
 
 @pytest.mark.usefixtures("forgiving")

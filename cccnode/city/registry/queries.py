@@ -124,7 +124,7 @@ class PlannedAnswer(Noun, frozen=True, array_like=True, gc=False):
     height: Height
     code: Hash
     ready: tuple[Name, ...]
-    """Validators of this epoch that know it."""
+    """Validators of the next epoch that know it."""
     needed: U16
     """So many must."""
 
@@ -139,7 +139,8 @@ class FeaturesAnswer(Noun, frozen=True, array_like=True, gc=False):
 
 def registry_features(state: Reader, params: NoParams) -> FeaturesAnswer:
     """Features in force, and what is scheduled."""
-    members = tuple(member.organisation for member in recorded_members(state)[1])
+    epoch, now = recorded_members(state)
+    members = tuple(member.organisation for member in advance(now, read_plan(state), epoch + 1))
     planned = []
     for row in read_planned(state):
         ready = tuple(name for name in ready_for(state, row.feature) if name in members)

@@ -9,6 +9,7 @@ from typing import Final
 
 from cccnode.city.registry.errors import FEATURE_ACTIVE, FEATURE_UNPLANNED, FULL, NOT_VALIDATOR
 from cccnode.city.registry.messages import RegistryReady, RegistrySchedule, RegistryUnschedule
+from cccnode.city.registry.record import advance, read_plan
 from cccnode.city.registry.rules import acting
 from cccnode.city.registry.state import (
     Planned,
@@ -90,21 +91,22 @@ def _planned(state: Reader, feature: str) -> Planned:
     raise fault(FEATURE_UNPLANNED, feature=feature)
 
 
-def ready_members(state: Reader, feature: str, record: EpochRecord) -> tuple[str, ...]:
-    """Validators of an epoch that know a scheduled feature, by name."""
-    members = tuple(validator.organisation for validator in record.validators)
-    return tuple(name for name in ready_for(state, feature) if name in members)
-
-
 def activate(context: Context, height: int, record: EpochRecord) -> None:
-    """Hand over to the next epoch what is due: its height has come, and a quorum of the validators knows it."""
+    """Hand over to the next epoch what is due: its height has come, and a quorum of who validates then knows it."""
     state = context.state
     planned = read_planned(state)
-    needed = quorum(len(record.validators))
-    due = [row for row in planned if row.height <= height and len(ready_members(state, row.feature, record)) >= needed]
+    waiting = [row for row in planned if row.height <= height]
+    if not waiting:
+        return
+    coming = tuple(one.organisation for one in advance(record.validators, read_plan(state), record.epoch + 1))
+    due = [row for row in waiting if _known_to(ready_for(state, row.feature), coming) >= quorum(len(coming))]
     if not due:
         return
     write_features(state, (*read_features(state), *(row.feature for row in due)))
     write_planned(state, [row for row in planned if row not in due])
     for row in due:
         context.emit("registry", "feature_activated", row.feature, height)
+
+
+def _known_to(ready: tuple[str, ...], members: tuple[str, ...]) -> int:
+    return sum(name in members for name in ready)

@@ -1,7 +1,7 @@
 """Features: scheduled by a vote, in force in the epoch after their height once a quorum of validators is ready."""
 
 from cccnode.city.gov.messages import Choice, Kind
-from cccnode.city.registry.messages import RegistryReady, RegistrySchedule, RegistryUnschedule
+from cccnode.city.registry.messages import RegistryPause, RegistryReady, RegistrySchedule, RegistryUnschedule
 from cccnode.city.registry.queries import FeaturesAnswer, NoParams, PlannedAnswer, registry_features
 from cccnode.city.registry.record import epoch_record
 from cccnode.city.registry.state import ready_for
@@ -85,6 +85,20 @@ def test_a_feature_is_called_off_or_moved() -> None:
     city.good(VALIDATORS[2], RegistryReady(FEATURE))
     assert shown(city).planned[0].ready == (VALIDATORS[2],)
     assert not active(city)
+
+
+def test_those_who_stay_count() -> None:
+    """Three are ready; one of them is leaving, and the two that stay are no quorum of the next epoch's three."""
+    city = Council()
+    decided(city, RegistrySchedule(FEATURE, 10**3, BODY))
+    for name in VALIDATORS[:3]:
+        city.good(name, RegistryReady(FEATURE))
+    city.good(VALIDATORS[0], RegistryPause())
+    decided(city, RegistrySchedule(FEATURE, 1, BODY))
+    assert (shown(city).planned[0].ready, shown(city).planned[0].needed) == (tuple(sorted(VALIDATORS[1:3])), 3)
+    assert not active(city)
+    city.good(VALIDATORS[3], RegistryReady(FEATURE))
+    assert active(city)
 
 
 def test_few_wait_at_a_time() -> None:
