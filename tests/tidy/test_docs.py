@@ -5,10 +5,11 @@ import tomllib
 from pathlib import Path
 
 import click
+import msgspec
 
 from cccnode.city import CITY
 from cccnode.cli import main as cli
-from cccnode.cli.describing import settings
+from cccnode.cli.describing import meanings, settings
 from cccnode.rpc.methods import method_table
 from tests.tidy import reference
 from tests.tidy.forms import commands
@@ -39,6 +40,16 @@ def test_everything_that_is_typed_is_documented() -> None:
 def test_every_setting_is_explained() -> None:
     """Each key of config.toml has a docstring of its own, which help, schema and reference page show."""
     nothing(key for key, meaning in settings().items() if not meaning)
+
+
+def test_every_parameter_is_explained() -> None:
+    """Each number that the city may vote on says what it is, in the code and so on the reference page."""
+    nothing(
+        f"{module}.{field.name}"
+        for module, kind in CITY.parameters.items()
+        for field in msgspec.structs.fields(kind)
+        if not meanings(kind).get(field.name)
+    )
 
 
 def test_documents_are_current() -> None:
