@@ -20,9 +20,10 @@ from cccnode.city.registry.messages import (
     RemoveValidator,
     subject_of,
 )
+from cccnode.cli import output
 from cccnode.cli.options import Options
 from cccnode.client import Client, ClientError, to_hex, wall_ms
-from cccnode.codec import encode
+from cccnode.codec import Noun, encode
 from cccnode.types import errors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,21 +65,37 @@ def proposing(
         if expedited:
             raise click.UsageError("--expedited goes with --by-vote: organisations have no such votes")
         return RegistryPropose(change, flagged)
+    message: Noun
     match change:
         case AdmitOrganisation():
-            kind, message = Kind.ADMIT_ORGANISATION, encode(RegistryAdmitOrganisation(change))
+            kind, message = Kind.ADMIT_ORGANISATION, RegistryAdmitOrganisation(change)
         case RemoveOrganisation():
-            kind, message = Kind.REMOVE_ORGANISATION, encode(RegistryRemoveOrganisation(change, flagged))
+            kind, message = Kind.REMOVE_ORGANISATION, RegistryRemoveOrganisation(change, flagged)
         case AddValidator():
-            kind, message = Kind.ADMIT_VALIDATOR, encode(RegistryAdmitValidator(change, flagged))
+            kind, message = Kind.ADMIT_VALIDATOR, RegistryAdmitValidator(change, flagged)
         case RemoveValidator():
-            kind, message = Kind.REMOVE_VALIDATOR, encode(RegistryRemoveValidator(change, flagged))
+            kind, message = Kind.REMOVE_VALIDATOR, RegistryRemoveValidator(change, flagged)
         case _:
             raise AssertionError(f"no command proposes {type(change).__name__}")
     subject = subject_of(change)
     title = describe(options, {"type": type(change).__name__, "name": subject, "organisation": subject})
-    body = sha256(title.encode()).digest()  # The title says all there is.
-    return GovPropose(kind, (message,), title, body, expedited, by_vote == "endorsed")
+    return city_proposal(kind, message, title, by_vote=by_vote, expedited=expedited)
+
+
+def city_proposal(kind: Kind, message: Noun, title: str, *, by_vote: str, expedited: bool) -> GovPropose:
+    """A message before the city; the title says all there is, so the text is the title's hash."""
+    return GovPropose(
+        kind, (encode(message),), title, sha256(title.encode()).digest(), expedited, by_vote == "endorsed"
+    )
+
+
+def ask_to_vote(options: Options, status: Json, by_vote: str) -> None:
+    """Say what the city does now with what was just proposed, where it was."""
+    if "proposal" not in status:
+        return
+    verb = "gov-endorse {} " if by_vote == "endorsed" else "gov-vote {} yes "
+    command = f"cccnode tx {verb.format(status['proposal'])}--from KEY"
+    output.say(options.text(f"Ask the city: {command}", f"ขอให้เมืองพิจารณา: {command}"))
 
 
 def describe(options: Options, change: Json) -> str:

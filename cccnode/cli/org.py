@@ -15,7 +15,7 @@ from cccnode.city.registry.messages import (
 )
 from cccnode.cli import output
 from cccnode.cli.card import content_of
-from cccnode.cli.council import consequences, describe, proposal_lines, proposing, put_to_the_vote
+from cccnode.cli.council import ask_to_vote, consequences, describe, proposal_lines, proposing, put_to_the_vote
 from cccnode.cli.join_text import JOIN_PREFIX, read_join
 from cccnode.cli.options import Options, also_here, pass_options
 from cccnode.cli.reach import talk
@@ -57,7 +57,9 @@ def propose(
     """Propose a change to the other organisations (it counts as your approval), or to the city's vote."""
     change = _change(options, join, remove, demoted)
     message = proposing(options, change, flagged=flagged, by_vote=by_vote, expedited=expedited)
-    send_message(options, message, look=consequences, **how)
+    status = send_message(options, message, look=consequences, **how)
+    if by_vote is not None:
+        ask_to_vote(options, status, by_vote)
 
 
 @org.command(epilog="Example: cccnode org approve 3")

@@ -9,7 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from cccnode.city import CITY
+from cccnode.city.gov.messages import Kind
 from cccnode.cli import output
+from cccnode.cli.council import BY_VOTE, ask_to_vote, city_proposal, consequences
 from cccnode.cli.curl import curl_line
 from cccnode.cli.fields import parameters, to_noun
 from cccnode.cli.keys import named_key, open_key
@@ -27,6 +29,9 @@ from cccnode.types.errors import fault
 from cccnode.types.limits import SALT_BYTES, TX_LIFETIME_MS_MAX
 from cccnode.types.transaction import account_id, sign_transaction
 
+TITLE_MAX: Final = 120
+"""Characters of a proposal's title."""
+_BALLOT: Final = ("title", "by_vote", "expedited")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Look = Callable[[Client, bytes], Awaitable[dict[str, Any]]]
@@ -96,18 +101,40 @@ def _verb_command(verb: Message) -> click.Command:
     @pass_options
     def send(options: Options, /, **given: Any) -> None:
         how = {name: given.pop(name) for name in HOW}
+        ballot = {name: given.pop(name) for name in _BALLOT if verb.decided}
         texts = {**defaults, **{name: value for name, value in given.items() if value not in (None, ())}}
-        send_message(options, to_noun(verb.kind, texts, options), **how)
+        noun = to_noun(verb.kind, texts, options)
+        if not verb.decided:
+            send_message(options, noun, **how)
+            return
+        shown = " ".join(str(texts[name]) for name in verb.positional)
+        says = options.text(verb.en, verb.th).rstrip(".")
+        title = ballot.pop("title") or (f"{says}: {shown}" if shown else says)[:TITLE_MAX]
+        message = city_proposal(Kind[verb.decided.upper()], noun, title, **ballot)
+        ask_to_vote(options, send_message(options, message, look=consequences, **how), ballot["by_vote"])
 
     command = click.Command(
         verb.verb,
         callback=also_here(send),
         help=f"{verb.en} {verb.th}",
         epilog=f"Example: cccnode tx {verb.verb} {_example(verb)}--from demo1",
-        params=[*parameters(verb.kind, positional=verb.positional, optional=defaults), *signing_options()],
+        params=[
+            *parameters(verb.kind, positional=verb.positional, optional=defaults),
+            *(_ballot_options() if verb.decided else ()),
+            *signing_options(),
+        ],
     )
     command.params += getattr(command.callback, "__click_params__", [])[::-1]
     return command
+
+
+def _ballot_options() -> list[click.Parameter]:
+    """How what only the city's vote carries out is put before the city."""
+    return [
+        click.Option(["--title"], metavar="TEXT", help="What people vote on [what the command does]."),
+        click.Option(["--by-vote"], type=click.Choice(BY_VOTE), default=BY_VOTE[0], help="With a deposit or without."),
+        click.Option(["--expedited"], is_flag=True, help="A quarter of the time, all chambers."),
+    ]
 
 
 def signing_options(*, by_organisation: bool = False) -> list[click.Parameter]:

@@ -9,7 +9,7 @@ import click
 from cccnode import keys
 from cccnode.city.registry.messages import AddValidator, RegistryLeave, RegistryPause, RegistryReady
 from cccnode.cli import output, preflight
-from cccnode.cli.council import consequences, proposing, put_to_the_vote
+from cccnode.cli.council import ask_to_vote, consequences, proposing, put_to_the_vote
 from cccnode.cli.keys import open_key
 from cccnode.cli.node import program_version
 from cccnode.cli.options import Options, also_here, pass_options
@@ -81,17 +81,10 @@ def apply(
     change = AddValidator(name, receipt)
     message = proposing(options, change, flagged=flagged, by_vote=by_vote, expedited=expedited)
     status = send_message(options, message, look=consequences, **how)
-    if "proposal" not in status:
-        return
-    number = status["proposal"]
     if by_vote is not None:
-        output.say(
-            options.text(
-                f"Ask the city to vote: cccnode tx gov-vote {number} yes. Then the running node votes by itself.",
-                f"ขอให้เมืองลงมติ: cccnode tx gov-vote {number} yes แล้วโหนดจะลงคะแนนเอง",
-            )
-        )
-    else:
+        ask_to_vote(options, status, by_vote)
+    elif "proposal" in status:
+        number = status["proposal"]
         output.say(
             options.text(
                 f"Ask the members to approve it: cccnode org approve {number}. Then the running node votes by itself.",

@@ -9,8 +9,15 @@ import pytest
 
 from cccnode import keys
 from cccnode.city import CITY
+from cccnode.city.gov.messages import Kind
 from cccnode.city.gov.state import read_messages, read_proposal
-from cccnode.city.registry.messages import AddValidator, RegistryApprove, RegistryRemoveValidator, RemoveValidator
+from cccnode.city.registry.messages import (
+    AddValidator,
+    RegistryApprove,
+    RegistryRemoveValidator,
+    RegistrySchedule,
+    RemoveValidator,
+)
 from cccnode.cli.join_text import join_text
 from cccnode.cli.main import run_cli
 from cccnode.config import render
@@ -83,8 +90,9 @@ def test_by_vote(desk: Desk) -> None:
     """The same changes go before the city instead, where the organisations' approvals have no say."""
     admission, removal = ("--join", _request(desk.town)), ("--remove-validator", "org-03")
     for number, change in enumerate((admission, ("--remove", "org-03"), removal), 1):
-        code, shown, _ = desk.run(number, "org", "propose", *change, "--by-vote", "endorsed", "--flagged")
+        code, shown, said = desk.run(number, "org", "propose", *change, "--by-vote", "endorsed", "--flagged")
         assert (code, shown["proposal"]) == (0, str(number))
+        assert f"cccnode tx gov-endorse {number} " in said
     _, listed, _ = desk.run(0, "org", "proposals")
     assert listed["open"] == []
     rows = [read_proposal(desk.town.overlay, number) for number in (1, 2, 3)]
@@ -101,6 +109,25 @@ def test_by_vote(desk: Desk) -> None:
     assert fourth.expedited
     code, _, said = desk.run(0, "org", "propose", "--remove", "org-02", "--expedited")
     assert (code, "--expedited goes with --by-vote" in said) == (2, True)
+
+
+def test_what_only_a_vote_carries_out(desk: Desk) -> None:
+    """The verb of such a message puts it before the city, with a title that says what is decided."""
+    for words in (
+        ("gov-param-set", "bank", "fee_base", "5"),
+        ("city-schedule-feature", "milestones", "9", "0x" + "ab" * 32),
+    ):
+        code, shown, said = desk.run(0, "tx", *words, "--from", "org-00", "--by-vote", "endorsed")
+        assert (code, f"gov-endorse {shown['proposal']} " in said) == (0, True)
+    first, second = (read_proposal(desk.town.overlay, number) for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert (first.kind, first.title) == (Kind.PARAM, "Set a parameter of a module: bank fee_base 5")
+    assert (second.kind, len(second.title)) == (Kind.UPGRADE, 120)
+    (packed,) = read_messages(desk.town.overlay, second)
+    assert CITY.decode_message(packed) == RegistrySchedule("milestones", 9, b"\xab" * 32)
+    words = ("tx", "mem-remove", "org-00", "--from", "org-00", "--title", "Out", "--by-vote", "endorsed", "--expedited")
+    assert desk.run(0, *words)[0] != 0
 
 
 def test_proposals_for_people(desk: Desk) -> None:
