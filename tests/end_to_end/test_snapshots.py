@@ -13,7 +13,8 @@ from tests.end_to_end.load import Load
 from tests.end_to_end.processes import Network, advance, equal_roots, height, refused, run
 from tests.end_to_end.waiting import until
 
-SETTINGS = {"storage.snapshot_blocks": 10, "storage.snapshot_behind": 10}
+SETTINGS = {"storage.snapshot_blocks": 10, "storage.snapshot_behind": 10, "storage.snapshots_kept": 32}
+"""A snapshot every half second: kept long enough to be fetched, on a slow machine too."""
 
 
 async def command(network: Network, index: int, *arguments: str) -> Any:
