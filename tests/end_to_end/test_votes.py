@@ -53,9 +53,9 @@ async def test_the_city_decides(networks: Callable[..., Network]) -> None:
         persons = [city.account(name) for name in ("demo1", "demo2")]  # What demo3 gets is counted: it pays nothing.
         voters = [*persons, *(owner(city, index) for index in CHAMBERS)]
         async with load.running():
+            request = await prepares(city, guest.index)  # First: commands take their time, and votes end.
             retired = await proposed(load, voters[0], Kind.CHARTER, RegistryRetireFounders())
             dearer = await proposed(load, voters[1], Kind.PARAM, ParamSet("bank", "fee_base", DEARER))
-            request = await prepares(city, guest.index)
             admitted = await by_command(city, 0, "org", "propose", "--join", request)
             await decide(load, voters, retired, dearer, admitted)
             await follows(city, load, guest.index)
