@@ -29,7 +29,6 @@ from cccnode.node.data import read_home_genesis
 from cccnode.types.transaction import account_id, sign_transaction
 from storage.index import Index
 
-MIX: Final = "mix"
 _FILL: Final = 5_000
 """Transactions of a block that only makes records."""
 _APPLYING: Final = ("execute", "stage", "commit", "adopt")
@@ -51,6 +50,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=128, help="transactions in one tx_submit_batch; default: %(default)s")
     add("--cache-mb", type=int, default=512, help="state cache; default: %(default)s")
     add("--sample", type=int, default=1_000, help="acknowledged transactions looked up on every node")
+    parser.set_defaults(svg=None, profile=None)
 
 
 def _run(options: argparse.Namespace) -> Figures:
@@ -100,7 +100,7 @@ class _Town:
         """Make orders and lots."""
         for first in range(0, records, _FILL):
             kind = "lot" if first // _FILL % 3 == 2 else "order"
-            raws = self.take(partial(mix.of_kind, kind), min(_FILL, records - first))
+            raws = self.take(partial(mix.signed, kind), min(_FILL, records - first))
             self.chain.run(raws, measured=False, trusted=True)
 
 
@@ -142,7 +142,7 @@ def _blocks(options: argparse.Namespace) -> Figures:
 
 def _kinds(options: argparse.Namespace, town: _Town, pynacl: list[float]) -> dict[str, dict[str, Spread]]:
     """Blocks of each kind in turn, and of the mix."""
-    makes: dict[str, Make] = {kind: partial(mix.of_kind, kind) for kind in mix.KINDS} | {MIX: mix.mixed}
+    makes: dict[str, Make] = {kind: partial(mix.signed, kind) for kind in (*mix.KINDS, mix.MIX)}
     watches = {kind: Stopwatch() for kind in makes}
     for _ in range(options.repetitions):
         for kind, make in makes.items():
@@ -165,7 +165,7 @@ def _json(stages: dict[str, Spread]) -> dict[str, Any]:
 
 def _tables(cases: Sequence[tuple[int, dict[str, dict[str, Spread]]]]) -> None:
     for records, kinds in cases:
-        stages = list(kinds[MIX])
+        stages = list(kinds[mix.MIX])
         table(
             f"{records:,} records: processor µs for a message by stage, min..median; apply: {' + '.join(_APPLYING)}",
             ("kind", *stages, "apply", "a second"),

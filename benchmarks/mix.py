@@ -6,6 +6,7 @@ which everybody else votes, and changes the vote again.
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ LOT: Final = 10**12
 """Grams of a lot that orders are taken from: more than any run orders."""
 KINDS: Final = ("transfer", "order", "lot", "observation", "vote")
 """Messages of the mix; a new lot and an observation of a lot make one half of the provenance each."""
+MIX: Final = "mix"
 _TEN: Final = (
     "transfer",
     "transfer",
@@ -65,26 +67,7 @@ def preparations(owners: Sequence[Owner], now_ms: int) -> Iterator[tuple[Owner, 
         yield owner, [GovPropose(Kind.TEXT, (), "What the city thinks of it", text, False, False)]
 
 
-def mixed(
-    *,
-    chain: bytes,
-    owners: Sequence[Owner],
-    accounts: Sequence[bytes],
-    count: int,
-    first: int,
-    valid_until_ms: int,
-) -> list[tuple[bytes, bytes]]:
-    """(id, bytes) of signed transactions number `first` and following of the mix."""
-    rng = random.Random(first)
-    numbers = range(first, first + count)
-    kinds = [_TEN[number % 10] for number in numbers]
-    return [
-        _signed(chain, owners, _drawn(kind, number), number, valid_until_ms, rng.choice(accounts))
-        for kind, number in zip(kinds, numbers, strict=True)
-    ]
-
-
-def of_kind(
+def signed(
     kind: str,
     *,
     chain: bytes,
@@ -94,16 +77,24 @@ def of_kind(
     first: int,
     valid_until_ms: int,
 ) -> list[tuple[bytes, bytes]]:
-    """The same of one of `KINDS` alone."""
+    """(id, bytes) of transactions number `first` and following of the mix, or of one of `KINDS` alone."""
     rng = random.Random(first)
-    numbers = range(first, first + count)
-    return [_signed(chain, owners, kind, number, valid_until_ms, rng.choice(accounts)) for number in numbers]
+    return [
+        _signed(chain, owners, _drawn(kind, number), number, valid_until_ms, rng.choice(accounts))
+        for number in range(first, first + count)
+    ]
+
+
+mixed: Final = partial(signed, MIX)
+"""The mix itself, as a function that processes can import."""
 
 
 def _drawn(kind: str, number: int) -> str:
-    if kind == "provenance":
+    """The kind of a transaction: of the mix by its number."""
+    drawn = _TEN[number % 10] if kind == MIX else kind
+    if drawn == "provenance":
         return "lot" if (number // 10 + number // (10 * PRODUCERS)) % 2 else "observation"
-    return kind
+    return drawn
 
 
 def _signed(

@@ -119,7 +119,7 @@ class Bench:
     def __init__(
         self, options: argparse.Namespace, watch: Watch, signers: Signers, load: Load, genesis: Genesis
     ) -> None:
-        """`options` has rate, seconds, warm_up, batch and sample; svg and profile where they are wanted."""
+        """`options` has rate, seconds, warm_up, batch and sample; svg and profile, or None."""
         self._options, self._watch, self._signers, self._load, self._genesis = options, watch, signers, load, genesis
         self._steps: list[Step] = []
 
@@ -238,12 +238,12 @@ class Bench:
         return step
 
     def _profile(self, word: signal.Signals) -> None:
-        if getattr(self._options, "profile", None) is not None:
+        if self._options.profile is not None:
             self._watch.nodes[0].process.send_signal(word)
 
     async def _report(self, step: Step) -> Figures:
         sent = self._load.sent
-        if getattr(self._options, "svg", None) is not None:
+        if self._options.svg is not None:
             self._options.svg.write_text(draw(self._steps), encoding="utf-8")
         right = await checks.verdict(
             self._watch, self._genesis, sent.acknowledged, sample=self._options.sample, accounts=True

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from cccnode.city import CITY
 from cccnode.city.gov.messages import GovPropose, Kind
 from cccnode.city.registry.messages import (
     AddValidator,
@@ -46,11 +47,18 @@ _WHAT: Final = {
 
 def put_to_the_vote(command: F) -> F:
     """Give a command that proposes a change the options `by_vote` and `expedited` of `proposing`."""
-    by_vote = click.option(
-        "--by-vote", type=click.Choice(BY_VOTE), help="Ask the city, not the organisations: with a deposit or without."
-    )
-    expedited = click.option("--expedited", is_flag=True, help="With --by-vote: a quarter of the time, all chambers.")
-    return by_vote(expedited(command))
+    taken = getattr(command, "__click_params__", [])
+    command.__click_params__ = [*reversed(ballot_options(None)), *taken]  # type: ignore[attr-defined]
+    return command
+
+
+def ballot_options(default: str | None) -> list[click.Parameter]:
+    """How something is put before the city; without a default it is not, unless that is asked for."""
+    by_vote = click.Choice(BY_VOTE)
+    return [
+        click.Option(["--by-vote"], type=by_vote, default=default, help="Ask the city: with a deposit or without."),
+        click.Option(["--expedited"], is_flag=True, help="Ask the city: a quarter of the time, all chambers."),
+    ]
 
 
 def proposing(
@@ -68,25 +76,24 @@ def proposing(
     message: Noun
     match change:
         case AdmitOrganisation():
-            kind, message = Kind.ADMIT_ORGANISATION, RegistryAdmitOrganisation(change)
+            message = RegistryAdmitOrganisation(change)
         case RemoveOrganisation():
-            kind, message = Kind.REMOVE_ORGANISATION, RegistryRemoveOrganisation(change, flagged)
+            message = RegistryRemoveOrganisation(change, flagged)
         case AddValidator():
-            kind, message = Kind.ADMIT_VALIDATOR, RegistryAdmitValidator(change, flagged)
+            message = RegistryAdmitValidator(change, flagged)
         case RemoveValidator():
-            kind, message = Kind.REMOVE_VALIDATOR, RegistryRemoveValidator(change, flagged)
+            message = RegistryRemoveValidator(change, flagged)
         case _:
             raise AssertionError(f"no command proposes {type(change).__name__}")
     subject = subject_of(change)
     title = describe(options, {"type": type(change).__name__, "name": subject, "organisation": subject})
-    return city_proposal(kind, message, title, by_vote=by_vote, expedited=expedited)
+    return city_proposal(message, title, by_vote=by_vote, expedited=expedited)
 
 
-def city_proposal(kind: Kind, message: Noun, title: str, *, by_vote: str, expedited: bool) -> GovPropose:
-    """A message before the city; the title says all there is, so the text is the title's hash."""
-    return GovPropose(
-        kind, (encode(message),), title, sha256(title.encode()).digest(), expedited, by_vote == "endorsed"
-    )
+def city_proposal(message: Noun, title: str, *, by_vote: str, expedited: bool) -> GovPropose:
+    """A message that only a vote carries out, before the city; the title says all, so the text is its hash."""
+    kind, text = Kind[CITY.rows[type(message)].decided.upper()], sha256(title.encode()).digest()
+    return GovPropose(kind, (encode(message),), title, text, expedited, by_vote == "endorsed")
 
 
 def ask_to_vote(options: Options, status: Json, by_vote: str) -> None:

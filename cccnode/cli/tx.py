@@ -9,9 +9,8 @@ from typing import Any, Final, TypeVar
 import click
 
 from cccnode.city import CITY
-from cccnode.city.gov.messages import Kind
 from cccnode.cli import output
-from cccnode.cli.council import BY_VOTE, ask_to_vote, city_proposal, consequences
+from cccnode.cli.council import BY_VOTE, ask_to_vote, ballot_options, city_proposal, consequences
 from cccnode.cli.curl import curl_line
 from cccnode.cli.fields import parameters, to_noun
 from cccnode.cli.keys import named_key, open_key
@@ -27,11 +26,11 @@ from cccnode.types import errors
 from cccnode.types.addresses import account_text
 from cccnode.types.errors import fault
 from cccnode.types.limits import SALT_BYTES, TX_LIFETIME_MS_MAX
+from cccnode.types.privacy import PUBLIC_TEXT_MAX
 from cccnode.types.transaction import account_id, sign_transaction
 
-TITLE_MAX: Final = 120
-"""Characters of a proposal's title."""
 _BALLOT: Final = ("title", "by_vote", "expedited")
+_TITLE: Final = click.Option(["--title"], metavar="TEXT", help="What people vote on [what the command does].")
 F = TypeVar("F", bound=Callable[..., Any])
 
 Look = Callable[[Client, bytes], Awaitable[dict[str, Any]]]
@@ -109,8 +108,8 @@ def _verb_command(verb: Message) -> click.Command:
             return
         shown = " ".join(str(texts[name]) for name in verb.positional)
         says = options.text(verb.en, verb.th).rstrip(".")
-        title = ballot.pop("title") or (f"{says}: {shown}" if shown else says)[:TITLE_MAX]
-        message = city_proposal(Kind[verb.decided.upper()], noun, title, **ballot)
+        title = ballot.pop("title") or (f"{says}: {shown}" if shown else says)[:PUBLIC_TEXT_MAX]
+        message = city_proposal(noun, title, **ballot)
         ask_to_vote(options, send_message(options, message, look=consequences, **how), ballot["by_vote"])
 
     command = click.Command(
@@ -120,21 +119,12 @@ def _verb_command(verb: Message) -> click.Command:
         epilog=f"Example: cccnode tx {verb.verb} {_example(verb)}--from demo1",
         params=[
             *parameters(verb.kind, positional=verb.positional, optional=defaults),
-            *(_ballot_options() if verb.decided else ()),
+            *([_TITLE, *ballot_options(BY_VOTE[0])] if verb.decided else ()),
             *signing_options(),
         ],
     )
     command.params += getattr(command.callback, "__click_params__", [])[::-1]
     return command
-
-
-def _ballot_options() -> list[click.Parameter]:
-    """How what only the city's vote carries out is put before the city."""
-    return [
-        click.Option(["--title"], metavar="TEXT", help="What people vote on [what the command does]."),
-        click.Option(["--by-vote"], type=click.Choice(BY_VOTE), default=BY_VOTE[0], help="With a deposit or without."),
-        click.Option(["--expedited"], is_flag=True, help="A quarter of the time, all chambers."),
-    ]
 
 
 def signing_options(*, by_organisation: bool = False) -> list[click.Parameter]:

@@ -151,8 +151,8 @@ class Executor:
         self.halted = self.halted or self._unknown(epoch)
 
     def _unknown(self, epoch: Epoch) -> Fault | None:
-        """node/OUTDATED where an epoch has rules that this program does not know: it would compute another state."""
-        unknown = sorted(set(epoch.record.features) - self._registry.features)
+        """node/OUTDATED where an epoch has rules that this program does not know."""
+        unknown = self._registry.unknown(epoch.record.features)
         if not unknown:
             return None
         return fault(OUTDATED, features=", ".join(unknown), epoch=epoch.number, height=epoch.start.height)

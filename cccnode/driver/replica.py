@@ -307,7 +307,7 @@ class Replica:
         if self._votes:
             self._open_voting(watch=not lived)
             self._start_voting()
-        elif self.epoch.me is None and before.me is not None:
+        elif before.me is not None:  # It votes no more, and what it has acknowledged must not wait for it.
             self.forwarding.forward(
                 [verified for entry in self.pool if entry.creator == OWN for verified in entry.transactions]
             )

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-import msgspec
-
-from cccnode.codec import DecodeError, Noun
+from cccnode.codec import Noun
 from cccnode.ledger.state import Overlay, Reader, Scan, module_account
 from cccnode.types.block import Header
 from cccnode.types.errors import RULE_FAILED, STATE_CORRUPT, ErrorSpec, Fault, fault
@@ -122,16 +120,16 @@ class Context:
     def failed(self, failure: Exception) -> Fault:
         """Why a transaction fails: its rule refused it, or made a mistake, which is remembered for the log.
 
-        What is about this machine alone, whose stored state is damaged, is raised again: elsewhere it would succeed.
+        Damage that this machine alone has is raised again: elsewhere the transaction would succeed.  Stored bytes are
+        compared with the tree before a rule sees them, so what cannot be decoded is alike everywhere: a mistake.
         """
-        damaged = isinstance(failure, (DecodeError, msgspec.MsgspecError))
-        if damaged or (isinstance(failure, Fault) and failure.spec is STATE_CORRUPT):
+        if not isinstance(failure, Fault):
+            if len(self.flaws) < FLAWS_MAX:
+                self.flaws.append(failure)
+            return fault(RULE_FAILED, reason=type(failure).__name__)
+        if failure.spec is STATE_CORRUPT:
             raise failure
-        if isinstance(failure, Fault):
-            return failure
-        if len(self.flaws) < FLAWS_MAX:
-            self.flaws.append(failure)
-        return fault(RULE_FAILED, reason=type(failure).__name__)
+        return failure
 
     def attempt(self, account: bytes, messages: Iterable[Noun]) -> Fault | None:
         """At the end of a block: carry out messages for `account`, all or none, and keep what was done before.

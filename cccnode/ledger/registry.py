@@ -164,6 +164,10 @@ class Registry:
         except _UNREADABLE as error:
             raise self._diagnosis(raw, str(error)) from None
 
+    def unknown(self, features: Iterable[str]) -> tuple[str, ...]:
+        """Those features whose rules this program does not know: with them it would compute another state."""
+        return tuple(sorted(feature for feature in features if feature not in self.features))
+
     def _reads(self, row: Message) -> Callable[[Any], None] | None:
         """What looks through the texts of a message and of those that are packed in it; None where there are none."""
         own = checker(row.kind)

@@ -230,6 +230,9 @@ class Replay:
         record = self._records.get(record_hash) or self._find_record(record_hash)
         if record is None:
             raise fault(REPLAY_IMPOSSIBLE, height=height, reason="the record of its epoch is not known")
+        if unknown := self._registry.unknown(record.features):
+            reason = f"this program does not know the rules of {', '.join(unknown)}"
+            raise fault(REPLAY_IMPOSSIBLE, height=height, reason=reason)
         self._records[record_hash] = record
         return record
 

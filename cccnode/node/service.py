@@ -511,7 +511,7 @@ class Service:
         return [
             {"feature": row.feature, "height": row.height, "code": row.code}
             for row in planned
-            if row.feature not in replica.registry.features
+            if replica.registry.unknown((row.feature,))
         ]
 
     def _of_consensus(self) -> list[Reason]:

@@ -42,7 +42,8 @@ def marked(privacy: Privacy) -> dict[str, Any]:
     return {_CLASS: privacy}
 
 
-PublicText = Annotated[str, Meta(max_length=120, extra=marked(Privacy.TEXT))]
+PUBLIC_TEXT_MAX: Final = 120
+PublicText = Annotated[str, Meta(max_length=PUBLIC_TEXT_MAX, extra=marked(Privacy.TEXT))]
 """A line that a person writes and everybody reads."""
 
 _DIGITS: Final = str.maketrans("๐๑๒๓๔๕๖๗๘๙０１２３４５６７８９", "01234567890123456789")

@@ -103,14 +103,19 @@ async def test_an_old_program_stops_by_name(networks: Callable[..., Network]) ->
         unknown = await asyncio.to_thread(run, *declare, str(city.node(OLD).home.root))
         assert OUTDATED.name in unknown.stderr, "it does not declare what it does not know"
         assert (await clients[0].call("chain_features"))["active"] == []
-        for index in (0, 1, 2):
+        for index in (0, 1):
             await typed(city.node(index).home.root, *declare[:-1])
-        await until(lambda: says(clients[OLD], OUTDATED.name), "the old program stops")
+        before = await picture(load, [0])
+        load.targets, load.at_once = [OLD], 16  # What it acknowledges up to its last moment must happen.
+        async with load.running():
+            await typed(city.node(2).home.root, *declare[:-1])
+            await until(lambda: says(clients[OLD], OUTDATED.name), "the old program stops")
         for node in (0, 1, 2):
             await until(lambda node=node: is_active(clients[node]), "the others go on by the new rules")
         assert (await clients[OLD].status())["state"] == "outdated"
         assert (await refused_by(load, OLD)).name == POOL_NOT_READY.name
-        await load.final_everywhere([0, 1, 2])
+        load.targets = [0, 1, 2]
+        await exactly_once(load, load.targets, before, alone=False)
         city.stop(OLD)
         city.start(OLD)
         await until(lambda: says(clients[OLD], OUTDATED.name), "a restart does not teach it")

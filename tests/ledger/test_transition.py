@@ -69,7 +69,15 @@ def _broken(raised: Exception) -> Callable[[Context, BankTransfer], None]:
 
 @pytest.mark.usefixtures("forgiving")
 @pytest.mark.parametrize(
-    "mistake", [OverflowError(), KeyError("x"), AssertionError("never"), UnicodeEncodeError("x", "", 0, 1, "")]
+    "mistake",
+    [
+        OverflowError(),
+        KeyError("x"),
+        AssertionError("never"),
+        UnicodeEncodeError("x", "", 0, 1, ""),
+        msgspec.ValidationError("what a rule wrote beyond its own bounds"),
+        Malformed("likewise"),
+    ],
 )
 def test_a_mistake_in_a_rule_fails_its_transaction_alone(monkeypatch: pytest.MonkeyPatch, mistake: Exception) -> None:
     """It pays its fee and changes nothing else; the rest of the block is executed, and the log has the mistake."""
@@ -100,8 +108,6 @@ def test_few_mistakes_of_a_block_are_remembered(monkeypatch: pytest.MonkeyPatch)
         OSError("the disk"),
         MemoryError(),
         RecursionError(),
-        msgspec.ValidationError("x"),
-        Malformed("x"),
         fault(STATE_CORRUPT),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-BENCHMARKS = ("signatures", "block_validation", "state_commit", "consensus", "network", "catch_up")
+BENCHMARKS = ("signatures", "block_validation", "state_commit", "consensus", "network", "city", "catch_up")
 """Names of `python -m benchmarks NAME`."""
 
 

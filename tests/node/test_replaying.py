@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from cccnode.city import CITY
 from cccnode.city.bank.state import balances_group
 from cccnode.driver.certified import certify
 from cccnode.node.replaying import Change, Replay, at_genesis, at_snapshot, leads_to
@@ -92,6 +93,21 @@ def test_invalid_blocks() -> None:
             replay.apply(block)
         assert REPLAY_IMPOSSIBLE is refused.value.spec
     assert replay.apply(first).height == 1
+
+
+def test_unknown_rules_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of an epoch with a feature that this program does not know is not executed by other rules."""
+    watched, store = busy()
+    document = replace(watched.network.demo.genesis.document, state_depth=STATE_DEPTH, features=("demo",))
+    replay = Replay(at_genesis(dataclasses.replace(watched.network.demo.genesis, document=document)))
+    (first, *_) = blocks(store)
+    (record_hash,) = [known for known, record in replay._records.items() if record.epoch == 0]
+    block = first.__class__(
+        replace(first.header, parent=replay.block_id, epoch_record_hash=record_hash), first.batches, None, ()
+    )
+    monkeypatch.setattr(CITY, "features", frozenset())
+    with pytest.raises(Fault, match="does not know the rules of demo"):
+        replay.apply(block)
 
 
 def test_an_agreed_epoch_is_asked_for() -> None:

@@ -24,12 +24,12 @@ from cccnode.city.registry.state import (
     read_planned,
     read_policy,
     read_proposal,
-    ready_for,
 )
+from cccnode.city.registry.upgrades import readiness
 from cccnode.codec import Noun
 from cccnode.ledger.state import Reader
 from cccnode.types.scalars import U16, U63, AccountId, Hash, Height, Millis, Name, PublicKey
-from cccnode.types.validators import Validator, quorum
+from cccnode.types.validators import Validator
 
 
 class NoParams(Noun, frozen=True, array_like=True, gc=False):
@@ -139,13 +139,11 @@ class FeaturesAnswer(Noun, frozen=True, array_like=True, gc=False):
 
 def registry_features(state: Reader, params: NoParams) -> FeaturesAnswer:
     """Features in force, and what is scheduled."""
-    epoch, now = recorded_members(state)
-    members = tuple(member.organisation for member in advance(now, read_plan(state), epoch + 1))
-    planned = []
-    for row in read_planned(state):
-        ready = tuple(name for name in ready_for(state, row.feature) if name in members)
-        planned.append(PlannedAnswer(row.feature, row.height, row.code, ready, quorum(len(members))))
-    return FeaturesAnswer(read_features(state), tuple(planned))
+    epoch, members = recorded_members(state)
+    planned = read_planned(state)
+    ready, needed = readiness(state, planned, members, epoch)
+    rows = (PlannedAnswer(row.feature, row.height, row.code, ready[row.feature], needed) for row in planned)
+    return FeaturesAnswer(read_features(state), tuple(rows))
 
 
 def registry_organisations(state: Reader, params: NoParams) -> tuple[OrganisationAnswer, ...]:

@@ -5,6 +5,7 @@ program at a height, and a node whose program is too old stops by name instead o
 program knows is never asked here: only what the state says, which is the same everywhere.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cccnode.city.registry.errors import FEATURE_ACTIVE, FEATURE_UNPLANNED, FULL, NOT_VALIDATOR
@@ -24,7 +25,7 @@ from cccnode.city.registry.state import (
 from cccnode.ledger.module import Context
 from cccnode.ledger.state import Reader
 from cccnode.types.errors import fault
-from cccnode.types.validators import EpochRecord, quorum
+from cccnode.types.validators import EpochRecord, Validator, quorum
 
 PLANNED_MAX: Final = 8
 FEATURES_MAX: Final = 64
@@ -91,6 +92,15 @@ def _planned(state: Reader, feature: str) -> Planned:
     raise fault(FEATURE_UNPLANNED, feature=feature)
 
 
+def readiness(
+    state: Reader, planned: Iterable[Planned], now: Sequence[Validator], epoch: int
+) -> tuple[dict[str, tuple[str, ...]], int]:
+    """Which validators of the epoch after `epoch` know each scheduled feature, and how many must."""
+    coming = tuple(one.organisation for one in advance(now, read_plan(state), epoch + 1))
+    ready = {row.feature: tuple(name for name in ready_for(state, row.feature) if name in coming) for row in planned}
+    return ready, quorum(len(coming))
+
+
 def activate(context: Context, height: int, record: EpochRecord) -> None:
     """Hand over to the next epoch what is due: its height has come, and a quorum of who validates then knows it."""
     state = context.state
@@ -98,15 +108,11 @@ def activate(context: Context, height: int, record: EpochRecord) -> None:
     waiting = [row for row in planned if row.height <= height]
     if not waiting:
         return
-    coming = tuple(one.organisation for one in advance(record.validators, read_plan(state), record.epoch + 1))
-    due = [row for row in waiting if _known_to(ready_for(state, row.feature), coming) >= quorum(len(coming))]
+    ready, needed = readiness(state, waiting, record.validators, record.epoch)
+    due = [row for row in waiting if len(ready[row.feature]) >= needed]
     if not due:
         return
     write_features(state, (*read_features(state), *(row.feature for row in due)))
     write_planned(state, [row for row in planned if row not in due])
     for row in due:
         context.emit("registry", "feature_activated", row.feature, height)
-
-
-def _known_to(ready: tuple[str, ...], members: tuple[str, ...]) -> int:
-    return sum(name in members for name in ready)

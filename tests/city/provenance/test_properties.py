@@ -102,7 +102,7 @@ class Growers(RuleBasedStateMachine):
     def transform(self, name: str, pick: int, share: int, extra: int, unit: Unit) -> None:
         lot = self.lot(pick)
         into = max(lot.quantity // share, 1)
-        outputs = (Output("flour", unit, max(into + extra, 1), 1_000),)
+        outputs = (Output("flour", unit, min(max(into + extra, 1), QUANTITY_MAX), 1_000),)
         self.send(self.by(name, lot), PrvTransform((Input(lot.id, into, 1_000),), outputs, HASH, ""))
 
     @rule(name=whoever, pick=lots, share=shares, destroyed=st.booleans())
